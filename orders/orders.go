@@ -1,0 +1,357 @@
+// Package orders holds the rules of orders: the steps from a request to a
+// confirmed order, what settles one that was left between two steps, and the
+// relay that publishes what happened. How orders are stored is up to a Store.
+//
+// Every change of an order goes the same way: note it in the store, ask the
+// stock to hold what the order then needs, settle it in the store. Each step
+// may be repeated by anybody, at any time, with the same outcome. So there are
+// no locks: whoever meets a change that is under way settles it first.
+package orders
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"hangar"
+	"hangar/crash"
+)
+
+const (
+	// KeyRetention is how long an idempotency key is kept after its first use.
+	KeyRetention = 24 * time.Hour
+
+	// settleTimeout bounds what a request does once its change is noted. It
+	// does not end with the request: a client that goes away changes nothing.
+	settleTimeout = 10 * time.Second
+
+	// attempts bounds how often a change begins anew because others were faster.
+	attempts = 20
+)
+
+// Service takes orders. It is a hangar.OrderService.
+type Service struct {
+	store Store
+	stock hangar.Stock
+	log   *slog.Logger
+	live  liveOrders
+}
+
+var _ hangar.OrderService = (*Service)(nil)
+
+// NewService returns a service that keeps orders in store and holds their
+// products in stock.
+func NewService(store Store, stock hangar.Stock, log *slog.Logger) *Service {
+	return &Service{store: store, stock: stock, log: log}
+}
+
+// CreateOrder implements hangar.OrderService.
+func (s *Service) CreateOrder(ctx context.Context, n hangar.NewOrder) (hangar.OrderCreation, error) {
+	if err := n.Validate(); err != nil {
+		return hangar.OrderCreation{}, err
+	}
+	order, err := newOrder(n.Details)
+	if err != nil {
+		return hangar.OrderCreation{}, err
+	}
+	key := newKey(n)
+	crash.At("orders.insert")
+	stored, err := s.store.Insert(ctx, order, key)
+	if key != nil && hangar.CodeOf(err) == hangar.Conflict {
+		return s.replay(ctx, key)
+	}
+	if err != nil {
+		return hangar.OrderCreation{}, fmt.Errorf("insert order: %w", err)
+	}
+	crash.At("orders.inserted")
+	created, err := s.settle(ctx, stored)
+	return hangar.OrderCreation{Order: created}, err
+}
+
+func newOrder(details []hangar.OrderDetail) (hangar.Order, error) {
+	// Version 7: keys that are made one after the other lie side by side in an
+	// index, which keeps its cost the same however many there are.
+	hold, err := uuid.NewV7()
+	if err != nil {
+		return hangar.Order{}, fmt.Errorf("make a hold key: %w", err)
+	}
+	return hangar.Order{
+		Details:   details,
+		Status:    hangar.Pending,
+		Version:   1,
+		Hold:      hold.String(),
+		CreatedAt: time.Now().UTC().Truncate(time.Microsecond),
+	}, nil
+}
+
+// newKey returns the idempotency key of a request, or nil. The hash is of what
+// was asked for, not of how it was spelled.
+func newKey(n hangar.NewOrder) *Key {
+	if n.IdempotencyKey == "" {
+		return nil
+	}
+	var body bytes.Buffer
+	for _, d := range n.Details {
+		fmt.Fprintf(&body, "%q %d %d\n", d.ProductID, d.Price, d.Quantity)
+	}
+	hash := sha256.Sum256(body.Bytes())
+	return &Key{Key: n.IdempotencyKey, BodyHash: hash[:]}
+}
+
+// replay answers a request whose key was used before with the first outcome,
+// which it brings about if it is still open.
+func (s *Service) replay(ctx context.Context, key *Key) (hangar.OrderCreation, error) {
+	first, err := s.store.Key(ctx, key.Key)
+	switch {
+	case err != nil:
+		return hangar.OrderCreation{}, fmt.Errorf("look up idempotency key: %w", err)
+	case first == nil:
+		return hangar.OrderCreation{}, hangar.Errorf(hangar.Unavailable, "The idempotency key has just expired. Try again.")
+	case !bytes.Equal(first.BodyHash, key.BodyHash):
+		return hangar.OrderCreation{}, hangar.Errorf(hangar.IdempotencyKeyReused,
+			"The idempotency key was used with another order. Use a new key for a new order.")
+	}
+	replayed := hangar.OrderCreation{Order: hangar.Order{ID: first.OrderID}, Replayed: true}
+	if first.Refusal != nil {
+		return replayed, first.Refusal
+	}
+	stored, err := s.store.Order(ctx, first.OrderID)
+	if hangar.CodeOf(err) == hangar.OrderNotFound {
+		return replayed, nil // it was confirmed, and deleted since
+	}
+	if err != nil {
+		return hangar.OrderCreation{}, fmt.Errorf("get order %d: %w", first.OrderID, err)
+	}
+	replayed.Order = stored.Order
+	if stored.Change != nil && stored.Change.Kind == Create {
+		replayed.Order, err = s.settle(ctx, stored)
+		return replayed, err
+	}
+	if stored.Status == hangar.Rejected { // since the key was read: now it has the refusal
+		first, err = s.store.Key(ctx, key.Key)
+		if err == nil && (first == nil || first.Refusal == nil) {
+			err = fmt.Errorf("order %d is rejected, but its idempotency key has no refusal", stored.ID)
+		}
+		if err != nil {
+			return hangar.OrderCreation{}, err
+		}
+		return replayed, first.Refusal
+	}
+	return replayed, nil
+}
+
+// Order implements hangar.OrderService.
+func (s *Service) Order(ctx context.Context, id int64) (hangar.Order, error) {
+	stored, err := s.store.Order(ctx, id)
+	return stored.Order, err
+}
+
+// ListOrders implements hangar.OrderService.
+func (s *Service) ListOrders(ctx context.Context, q hangar.OrderQuery) (hangar.Page[hangar.Order], error) {
+	if err := hangar.CheckPageLimit(q.Limit); err != nil {
+		return hangar.Page[hangar.Order]{}, err
+	}
+	limit := q.Limit
+	q.Limit++
+	rows, err := s.store.List(ctx, q)
+	return hangar.NewPage(rows, limit), err
+}
+
+// UpdateOrder implements hangar.OrderService.
+func (s *Service) UpdateOrder(ctx context.Context, u hangar.OrderUpdate) (hangar.Order, error) {
+	return s.change(ctx, u.ID, func(o hangar.Order) (*Change, error) {
+		if o.Status != hangar.Confirmed {
+			return nil, notConfirmed(o, "updated")
+		}
+		details, err := u.Apply(o.Details)
+		return &Change{Kind: Update, Details: details}, err
+	})
+}
+
+// CancelOrder implements hangar.OrderService.
+func (s *Service) CancelOrder(ctx context.Context, id int64) (hangar.Order, error) {
+	return s.change(ctx, id, func(o hangar.Order) (*Change, error) {
+		switch o.Status {
+		case hangar.Cancelled:
+			return nil, nil
+		case hangar.Confirmed:
+			return &Change{Kind: Cancel}, nil
+		default:
+			return nil, notConfirmed(o, "cancelled")
+		}
+	})
+}
+
+// DeleteOrder implements hangar.OrderService.
+func (s *Service) DeleteOrder(ctx context.Context, id int64) error {
+	_, err := s.change(ctx, id, func(hangar.Order) (*Change, error) {
+		return &Change{Kind: Delete}, nil
+	})
+	return err
+}
+
+func notConfirmed(o hangar.Order, what string) error {
+	return hangar.Errorf(hangar.OrderNotConfirmed,
+		"Order %d is %s; only a confirmed order can be %s.", o.ID, o.Status, what)
+}
+
+// change carries out what decide makes of the order. Decide sees an order with
+// no change under way, and returns nil to leave it so.
+func (s *Service) change(ctx context.Context, id int64, decide func(hangar.Order) (*Change, error)) (hangar.Order, error) {
+	for range attempts {
+		stored, err := s.store.Order(ctx, id)
+		if err != nil {
+			return hangar.Order{}, err
+		}
+		if stored.Change != nil {
+			if _, err := s.settle(ctx, stored); err != nil && !isRefusal(err) && !overtaken(err) {
+				return hangar.Order{}, err
+			}
+			continue
+		}
+		c, err := decide(stored.Order)
+		if c == nil || err != nil {
+			return stored.Order, err
+		}
+		// Late enough that no event of the order can still be on its way to the
+		// stock, early enough that the stock knows all younger holds.
+		c.HoldIsOld = stored.Status == hangar.Confirmed && time.Since(stored.ChangedAt) > hangar.HoldRetention/2
+		err = s.store.Begin(ctx, id, stored.Version, *c)
+		if overtaken(err) {
+			continue
+		}
+		if err != nil {
+			return hangar.Order{}, fmt.Errorf("begin to %s order %d: %w", c.Kind, id, err)
+		}
+		crash.At("orders.begun")
+		stored.Version++
+		stored.Change = c
+		return s.settle(ctx, stored)
+	}
+	return hangar.Order{}, hangar.Errorf(hangar.Conflict,
+		"Order %d is being changed by others. Get it, and try again.", id)
+}
+
+func overtaken(err error) bool { return hangar.CodeOf(err) == hangar.Conflict }
+
+// isRefusal reports whether the stock has said no, for good.
+func isRefusal(err error) bool {
+	code := hangar.CodeOf(err)
+	return code == hangar.OutOfStock || code == hangar.ProductNotFound
+}
+
+// settle carries a noted change through: it asks the stock, and writes what
+// comes of it. The order it returns is as it is then; the error is the refusal.
+func (s *Service) settle(ctx context.Context, stored Stored) (hangar.Order, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	defer s.live.enter(stored.ID)()
+
+	err := s.stock.Hold(ctx, holdFor(stored))
+	crash.At("orders.held")
+	if overtaken(err) {
+		return s.overtaken(ctx, stored)
+	}
+	if err != nil && !isRefusal(err) {
+		return hangar.Order{}, unknown(stored, err)
+	}
+	refusal, _ := errors.AsType[*hangar.Error](err)
+	settled, settlement, err := outcome(stored, refusal)
+	if err != nil {
+		return hangar.Order{}, err
+	}
+	crash.At("orders.settle")
+	// Whether this or another call writes it, what is written is the same.
+	if _, err := s.store.Settle(ctx, stored.ID, stored.Version, settlement); err != nil {
+		return hangar.Order{}, unknown(stored, err)
+	}
+	crash.At("orders.settled")
+	if refusal != nil {
+		return settled, refusal
+	}
+	return settled, nil
+}
+
+// holdFor returns what the stock must hold for the order to be as its change
+// wants it.
+func holdFor(stored Stored) hangar.Hold {
+	h := hangar.Hold{ID: stored.HoldID(), Version: stored.Version}
+	switch stored.Change.Kind {
+	case Create:
+		h.Quantities = hangar.Quantities(stored.Details)
+	case Update:
+		h.Quantities = hangar.Quantities(stored.Change.Details)
+	}
+	if stored.Change.HoldIsOld {
+		h.Before = hangar.Quantities(stored.Details)
+	}
+	return h
+}
+
+// outcome returns the order as it is after its change, and how to write that.
+// The refusal is nil if the stock holds what the change wants.
+func outcome(stored Stored, refusal *hangar.Error) (hangar.Order, Settlement, error) {
+	o := stored.Order
+	s := Settlement{Status: o.Status}
+	switch {
+	case stored.Change.Kind == Create && refusal != nil:
+		s.Status, s.Refusal = hangar.Rejected, refusal
+	case stored.Change.Kind == Create:
+		s.Status = hangar.Confirmed
+	case stored.Change.Kind == Update && refusal == nil:
+		s.Details = stored.Change.Details
+		o.Details = s.Details
+	case stored.Change.Kind == Cancel:
+		s.Status = hangar.Cancelled
+	case stored.Change.Kind == Delete:
+		s.Delete = true
+	}
+	o.Status = s.Status
+	if stored.Change.Kind == Create && refusal == nil {
+		payload, err := json.Marshal(hangar.OrderCreated{Order: o})
+		if err != nil {
+			return o, s, fmt.Errorf("encode event of order %d: %w", o.ID, err)
+		}
+		s.Event = &Event{Type: hangar.OrderCreatedEvent, Payload: payload}
+	}
+	return o, s, nil
+}
+
+// overtaken returns the order after others have settled its change and begun
+// a later one.
+func (s *Service) overtaken(ctx context.Context, stored Stored) (hangar.Order, error) {
+	now, err := s.store.Order(ctx, stored.ID)
+	gone := hangar.CodeOf(err) == hangar.OrderNotFound
+	if err != nil && !gone {
+		return hangar.Order{}, unknown(stored, err)
+	}
+	// Only a confirmed order is changed further: a creation that was overtaken
+	// has succeeded, and nothing refuses a cancellation or a deletion.
+	switch {
+	case stored.Change.Kind == Update:
+		return hangar.Order{}, hangar.Errorf(hangar.Conflict,
+			"Order %d was changed by others meanwhile. Get it, and try again.", stored.ID)
+	case gone:
+		return stored.Order, nil
+	default:
+		return now.Order, nil
+	}
+}
+
+// unknown returns the error for a change that is noted and whose outcome is
+// open. Recovery settles it.
+func unknown(stored Stored, cause error) error {
+	return &hangar.Error{
+		Code: hangar.Unavailable,
+		Message: fmt.Sprintf("Order %d is stored, but whether it could be carried through is not known yet. "+
+			"Ask again with the same Idempotency-Key, or look at the order.", stored.ID),
+		Err: fmt.Errorf("%s order %d: %w", stored.Change.Kind, stored.ID, cause),
+	}
+}

@@ -1,0 +1,109 @@
+package orders
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	recoverEvery  = 2 * time.Second
+	recoverBatch  = 100
+	sweepKeyEvery = 10 * time.Minute
+)
+
+// Run settles what was left between two steps, at the start and then every few
+// seconds: what this process gave up on, and what another one left behind. It
+// also forgets idempotency keys after KeyRetention. It returns nil when ctx
+// is done.
+func (s *Service) Run(ctx context.Context) error {
+	s.recover(ctx)
+	s.sweepKeys(ctx)
+	tick, sweep := time.NewTicker(recoverEvery), time.NewTicker(sweepKeyEvery)
+	defer tick.Stop()
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			s.recover(ctx)
+		case <-sweep.C:
+			s.sweepKeys(ctx)
+		}
+	}
+}
+
+// Recover settles every change that no request of this service works on. A
+// request of another process may: both then do the same, and the first one to
+// write it wins. It returns how many it settled, and the
+// first error that says it is no use to go on.
+func (s *Service) Recover(ctx context.Context) (int, error) {
+	settled := 0
+	for after := int64(0); ; {
+		batch, err := s.store.Unsettled(ctx, after, recoverBatch)
+		if err != nil {
+			return settled, err
+		}
+		for _, stored := range batch {
+			after = stored.ID
+			if s.live.has(stored.ID) {
+				continue
+			}
+			_, err := s.settle(ctx, stored)
+			if err != nil && !isRefusal(err) && !overtaken(err) {
+				return settled, err
+			}
+			settled++
+		}
+		if len(batch) < recoverBatch {
+			return settled, nil
+		}
+	}
+}
+
+func (s *Service) recover(ctx context.Context) {
+	settled, err := s.Recover(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("recovery of unsettled orders was interrupted, will try again", "error", err)
+	}
+	if settled > 0 {
+		s.log.Info("settled orders that were left unsettled", "orders", settled)
+	}
+}
+
+func (s *Service) sweepKeys(ctx context.Context) {
+	err := s.store.SweepKeys(ctx, time.Now().Add(-KeyRetention))
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("sweeping old idempotency keys failed, will try again", "error", err)
+	}
+}
+
+// liveOrders counts, by order, the calls that work on it.
+type liveOrders struct {
+	mu    sync.Mutex
+	calls map[int64]int
+}
+
+// enter counts a call until the function that it returns is called.
+func (l *liveOrders) enter(id int64) (leave func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calls == nil {
+		l.calls = make(map[int64]int)
+	}
+	l.calls[id]++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.calls[id]--; l.calls[id] == 0 {
+			delete(l.calls, id)
+		}
+	}
+}
+
+func (l *liveOrders) has(id int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.calls[id] > 0
+}

@@ -1,0 +1,104 @@
+package orders
+
+import (
+	"context"
+	"time"
+
+	"hangar"
+)
+
+// Store keeps orders, the changes to them that are under way, and the outbox.
+// A store only stores: what follows from what is up to Service. Each method is
+// one transaction. hangartest.TestOrderStore says what it must do.
+type Store interface {
+	// Insert stores a new order with its lines and the change that creates it.
+	// It sets the ids of the order and of its lines. Error: Conflict if the
+	// idempotency key is known.
+	Insert(ctx context.Context, o hangar.Order, key *Key) (Stored, error)
+
+	// Key returns what is known of an idempotency key. It is nil for an
+	// unknown one.
+	Key(ctx context.Context, key string) (*Key, error)
+
+	// Order returns one order. Error: OrderNotFound.
+	Order(ctx context.Context, id int64) (Stored, error)
+
+	// List returns up to q.Limit orders by id.
+	List(ctx context.Context, q hangar.OrderQuery) ([]hangar.Order, error)
+
+	// Begin notes a change and makes it the order's next version. Error:
+	// Conflict if the order is not at that version, or has a change under way.
+	Begin(ctx context.Context, id, version int64, c Change) error
+
+	// Settle ends the change under way at that version. It reports false, and
+	// changes nothing, if there is none: somebody else has ended it.
+	Settle(ctx context.Context, id, version int64, s Settlement) (bool, error)
+
+	// Unsettled returns up to limit orders with ids after the given one that
+	// have a change under way, by id.
+	Unsettled(ctx context.Context, after int64, limit int) ([]Stored, error)
+
+	// Relay passes up to limit of the oldest events in the outbox to publish,
+	// deletes those if that succeeds, and returns how many there were.
+	Relay(ctx context.Context, limit int, publish func(context.Context, []Event) error) (int, error)
+
+	// Added receives, now and then, after events were added to the outbox. It
+	// is a hint: it may be late, or say nothing.
+	Added() <-chan struct{}
+
+	// SweepKeys forgets idempotency keys that were first used before.
+	SweepKeys(ctx context.Context, before time.Time) error
+}
+
+// Stored is an order with the change to it that is under way, nil for none.
+type Stored struct {
+	hangar.Order
+	Change    *Change
+	ChangedAt time.Time // when the last change began or ended
+}
+
+// Change is what somebody wants of an order: noted before the stock is asked,
+// so that it is carried through whatever happens in between.
+type Change struct {
+	Kind    ChangeKind           `json:"kind"`
+	Details []hangar.OrderDetail `json:"details,omitempty"` // of an update: all lines as they are to be
+
+	// HoldIsOld says that the stock may have forgotten what the order holds,
+	// and must be told.
+	HoldIsOld bool `json:"hold_is_old,omitempty"`
+}
+
+// ChangeKind is what a change does.
+type ChangeKind string
+
+// The kinds of changes.
+const (
+	Create ChangeKind = "create"
+	Update ChangeKind = "update"
+	Cancel ChangeKind = "cancel"
+	Delete ChangeKind = "delete"
+)
+
+// Settlement is how a change ends.
+type Settlement struct {
+	Status  hangar.OrderStatus
+	Details []hangar.OrderDetail // lines with their new prices and quantities; nil leaves them
+	Delete  bool                 // the order and its lines go; the rest does not matter then
+	Refusal *hangar.Error        // of a creation: goes to the order's idempotency key, if it has one
+	Event   *Event               // goes into the outbox; nil for none
+}
+
+// Key is an idempotency key and the order that it stands for.
+type Key struct {
+	Key      string
+	BodyHash []byte // of the request that used it first
+	OrderID  int64
+	Refusal  *hangar.Error // how the order was refused; nil if it was not, or not yet
+}
+
+// Event is a message in the outbox.
+type Event struct {
+	ID      int64 // rises with time
+	Type    string
+	Payload []byte // JSON
+}

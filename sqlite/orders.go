@@ -1,0 +1,319 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"hangar"
+	"hangar/orders"
+)
+
+// OrderStore is an orders.Store in a SQLite file.
+type OrderStore struct {
+	db         *database
+	added      chan struct{}
+	lastDetail int64 // the highest id of a line; only the writer touches it
+
+	order, list, newest, unsettled, key, events *sql.Stmt
+}
+
+var _ orders.Store = (*OrderStore)(nil)
+
+// OpenOrders opens the file at path, makes it where it is missing, and brings it
+// up to date. Error: ErrInUse, or what is wrong with the file.
+func OpenOrders(ctx context.Context, path string) (*OrderStore, error) {
+	db, err := openDatabase(ctx, path, ordersFile)
+	if err != nil {
+		return nil, err
+	}
+	s := &OrderStore{db: db, added: make(chan struct{}, 1)}
+	// The ids of lines rise with those of orders: the last order has the last.
+	err = db.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM order_details
+		WHERE order_id = (SELECT max(order_id) FROM order_details)`).Scan(&s.lastDetail)
+	if err != nil {
+		return nil, errors.Join(err, db.close())
+	}
+	err = db.prepare(ctx, map[string]**sql.Stmt{
+		selectOrders("WHERE id = ?", ""):                                            &s.order,
+		selectOrders("WHERE id > ? ORDER BY id LIMIT ?", ""):                        &s.list,
+		selectOrders("WHERE id < ? ORDER BY id DESC LIMIT ?", "DESC"):               &s.newest,
+		selectOrders("WHERE change IS NOT NULL AND id > ? ORDER BY id LIMIT ?", ""): &s.unsettled,
+		"SELECT body_hash, order_id, refusal FROM idempotency_keys WHERE key = ?":   &s.key,
+		"SELECT id, type, payload FROM outbox ORDER BY id LIMIT ?":                  &s.events,
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.close())
+	}
+	return s, nil
+}
+
+// Close finishes the writes that were accepted and lets go of the file.
+func (s *OrderStore) Close() error { return s.db.close() }
+
+// selectOrders selects the orders that condition names, one row a line.
+func selectOrders(condition, direction string) string {
+	return `SELECT o.id, o.status, o.version, o.hold, o.change, o.created_at, o.changed_at,
+	               d.id, d.product_id, d.price, d.quantity
+	        FROM (SELECT * FROM orders ` + condition + `) o
+	        LEFT JOIN order_details d ON d.order_id = o.id
+	        ORDER BY o.id ` + direction + `, d.id`
+}
+
+// Insert implements orders.Store.
+func (s *OrderStore) Insert(ctx context.Context, o hangar.Order, key *orders.Key) (orders.Stored, error) {
+	change := &orders.Change{Kind: orders.Create}
+	changeJSON, err := json.Marshal(change)
+	if err != nil {
+		return orders.Stored{}, err
+	}
+	details := make([]hangar.OrderDetail, len(o.Details))
+	copy(details, o.Details)
+	o.Details = details
+	created := micros(o.CreatedAt)
+	err = s.db.writer.do(ctx, func(t *tx) error {
+		if key != nil {
+			known := 0
+			err := t.queryRow("SELECT count(*) FROM idempotency_keys WHERE key = ?", []any{key.Key}, &known)
+			if err != nil {
+				return err
+			}
+			if known > 0 {
+				return hangar.Errorf(hangar.Conflict, "The idempotency key is known.")
+			}
+		}
+		var err error
+		o.ID, err = t.insert(`INSERT INTO orders (status, version, hold, change, created_at, changed_at)
+			VALUES (?, ?, ?, ?, ?, ?)`, string(o.Status), o.Version, o.Hold, string(changeJSON), created, created)
+		if err != nil {
+			return err
+		}
+		for i, d := range details {
+			s.lastDetail++
+			details[i].ID = s.lastDetail
+			err := t.exec("INSERT INTO order_details (order_id, id, product_id, price, quantity) VALUES (?, ?, ?, ?, ?)",
+				o.ID, s.lastDetail, d.ProductID, int64(d.Price), d.Quantity)
+			if err != nil {
+				return err
+			}
+		}
+		if key == nil {
+			return nil
+		}
+		return t.exec("INSERT INTO idempotency_keys (key, body_hash, order_id, created_at) VALUES (?, ?, ?, ?)",
+			key.Key, key.BodyHash, o.ID, created)
+	})
+	return orders.Stored{Order: o, Change: change, ChangedAt: o.CreatedAt}, err
+}
+
+// Key implements orders.Store.
+func (s *OrderStore) Key(ctx context.Context, key string) (*orders.Key, error) {
+	k := orders.Key{Key: key}
+	var refusal sql.NullString
+	err := s.key.QueryRowContext(readContext(ctx), key).Scan(&k.BodyHash, &k.OrderID, &refusal)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, translate(err)
+	}
+	k.Refusal, err = decodeRefusal(refusal)
+	return &k, err
+}
+
+// Order implements orders.Store.
+func (s *OrderStore) Order(ctx context.Context, id int64) (orders.Stored, error) {
+	found, err := queryOrders(ctx, s.order, id)
+	if err != nil {
+		return orders.Stored{}, fmt.Errorf("select order %d: %w", id, err)
+	}
+	if len(found) == 0 {
+		return orders.Stored{}, hangar.NewOrderNotFound(strconv.FormatInt(id, 10))
+	}
+	return found[0], nil
+}
+
+// List implements orders.Store.
+func (s *OrderStore) List(ctx context.Context, q hangar.OrderQuery) ([]hangar.Order, error) {
+	stmt, after := s.list, q.After
+	if q.NewestFirst {
+		stmt = s.newest
+		if after == 0 {
+			after = 1<<63 - 1
+		}
+	}
+	found, err := queryOrders(ctx, stmt, after, q.Limit)
+	if err != nil {
+		return nil, fmt.Errorf("list orders: %w", err)
+	}
+	list := make([]hangar.Order, len(found))
+	for i, stored := range found {
+		list[i] = stored.Order
+	}
+	return list, nil
+}
+
+// Unsettled implements orders.Store.
+func (s *OrderStore) Unsettled(ctx context.Context, after int64, limit int) ([]orders.Stored, error) {
+	found, err := queryOrders(ctx, s.unsettled, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("select unsettled orders: %w", err)
+	}
+	return found, nil
+}
+
+func queryOrders(ctx context.Context, stmt *sql.Stmt, args ...any) (_ []orders.Stored, err error) {
+	rows, err := stmt.QueryContext(readContext(ctx), args...)
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var found []orders.Stored
+	for rows.Next() {
+		var (
+			o                     orders.Stored
+			change, product       sql.NullString
+			created, changed      int64
+			detail, price, amount sql.NullInt64
+		)
+		err := rows.Scan(&o.ID, &o.Status, &o.Version, &o.Hold, &change, &created, &changed,
+			&detail, &product, &price, &amount)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(found); n == 0 || found[n-1].ID != o.ID {
+			o.CreatedAt, o.ChangedAt = fromMicros(created), fromMicros(changed)
+			if change.Valid {
+				if err := json.Unmarshal([]byte(change.String), &o.Change); err != nil {
+					return nil, fmt.Errorf("change of order %d: %w", o.ID, err)
+				}
+			}
+			found = append(found, o)
+		}
+		if detail.Valid {
+			last := &found[len(found)-1]
+			last.Details = append(last.Details, hangar.OrderDetail{
+				ID: detail.Int64, ProductID: product.String, Price: hangar.Price(price.Int64), Quantity: amount.Int64,
+			})
+		}
+	}
+	return found, rows.Err()
+}
+
+// Begin implements orders.Store.
+func (s *OrderStore) Begin(ctx context.Context, id, version int64, c orders.Change) error {
+	change, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return s.db.writer.do(ctx, func(t *tx) error {
+		n, err := t.execCount(`UPDATE orders SET change = ?, version = version + 1, changed_at = ?
+			WHERE id = ? AND version = ? AND change IS NULL`, string(change), micros(time.Now()), id, version)
+		if err == nil && n == 0 {
+			return hangar.Errorf(hangar.Conflict, "Order %d is not at version %d any more.", id, version)
+		}
+		return err
+	})
+}
+
+// Settle implements orders.Store.
+func (s *OrderStore) Settle(ctx context.Context, id, version int64, c orders.Settlement) (bool, error) {
+	settled := false
+	err := s.db.writer.do(ctx, func(t *tx) error {
+		n, err := t.execCount(`UPDATE orders SET change = NULL, status = ?, changed_at = ?
+			WHERE id = ? AND version = ? AND change IS NOT NULL`, string(c.Status), micros(time.Now()), id, version)
+		settled = n > 0
+		if err != nil || !settled {
+			return err
+		}
+		return settle(t, id, c)
+	})
+	if err == nil && settled && c.Event != nil {
+		select {
+		case s.added <- struct{}{}:
+		default:
+		}
+	}
+	return settled && err == nil, err
+}
+
+func settle(t *tx, id int64, c orders.Settlement) error {
+	if c.Delete {
+		if err := t.exec("DELETE FROM order_details WHERE order_id = ?", id); err != nil {
+			return err
+		}
+		return t.exec("DELETE FROM orders WHERE id = ?", id)
+	}
+	for _, d := range c.Details {
+		err := t.exec("UPDATE order_details SET price = ?, quantity = ? WHERE id = ? AND order_id = ?",
+			int64(d.Price), d.Quantity, d.ID, id)
+		if err != nil {
+			return err
+		}
+	}
+	if c.Refusal != nil {
+		refusal, err := json.Marshal(c.Refusal)
+		if err != nil {
+			return err
+		}
+		if err := t.exec("UPDATE idempotency_keys SET refusal = ? WHERE order_id = ?", string(refusal), id); err != nil {
+			return err
+		}
+	}
+	if c.Event != nil {
+		return t.exec("INSERT INTO outbox (type, payload) VALUES (?, ?)", c.Event.Type, string(c.Event.Payload))
+	}
+	return nil
+}
+
+// Relay implements orders.Store.
+func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.Context, []orders.Event) error) (int, error) {
+	events, err := s.outbox(ctx, limit)
+	if err != nil {
+		return 0, fmt.Errorf("select events: %w", err)
+	}
+	if len(events) == 0 {
+		return 0, nil
+	}
+	if err := publish(ctx, events); err != nil {
+		return 0, err
+	}
+	// Nobody else relays from this file: what is up to the last one, was sent.
+	err = s.db.writer.do(ctx, func(t *tx) error {
+		return t.exec("DELETE FROM outbox WHERE id <= ?", events[len(events)-1].ID)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("delete relayed events: %w", err)
+	}
+	return len(events), nil
+}
+
+func (s *OrderStore) outbox(ctx context.Context, limit int) (_ []orders.Event, err error) {
+	rows, err := s.events.QueryContext(readContext(ctx), limit)
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var events []orders.Event
+	for rows.Next() {
+		var e orders.Event
+		if err := rows.Scan(&e.ID, &e.Type, &e.Payload); err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return events, rows.Err()
+}
+
+// Added implements orders.Store.
+func (s *OrderStore) Added() <-chan struct{} { return s.added }
+
+// SweepKeys implements orders.Store.
+func (s *OrderStore) SweepKeys(ctx context.Context, before time.Time) error {
+	return s.db.writer.sweep(ctx, `DELETE FROM idempotency_keys WHERE key IN
+		(SELECT key FROM idempotency_keys WHERE created_at < ? LIMIT ?)`, before)
+}

@@ -1,0 +1,336 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"hangar"
+	"hangar/products"
+)
+
+// ProductStore is a products.Store in a SQLite file.
+type ProductStore struct {
+	db *database
+
+	product, products, list, hold *sql.Stmt
+}
+
+var _ products.Store = (*ProductStore)(nil)
+
+const productColumns = "id, title, passenger_capacity, maximum_speed, in_stock"
+
+// OpenProducts opens the file at path, makes it where it is missing, and brings
+// it up to date. Error: ErrInUse, or what is wrong with the file.
+func OpenProducts(ctx context.Context, path string) (*ProductStore, error) {
+	db, err := openDatabase(ctx, path, productsFile)
+	if err != nil {
+		return nil, err
+	}
+	s := &ProductStore{db: db}
+	err = db.prepare(ctx, map[string]**sql.Stmt{
+		"SELECT " + productColumns + " FROM products WHERE id = ?": &s.product,
+		// CROSS JOIN keeps the ids as the outer loop, and so their order.
+		`SELECT p.id, p.title, p.passenger_capacity, p.maximum_speed, p.in_stock
+		 FROM json_each(?) ids CROSS JOIN products p ON p.id = ids.value ORDER BY ids.key`: &s.products,
+		"SELECT " + productColumns + " FROM products WHERE id > ? ORDER BY id LIMIT ?": &s.list,
+		"SELECT version FROM holds WHERE id = ?":                                       &s.hold,
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.close())
+	}
+	return s, nil
+}
+
+// Close finishes the writes that were accepted and lets go of the file.
+func (s *ProductStore) Close() error { return s.db.close() }
+
+// Put implements products.Store.
+func (s *ProductStore) Put(ctx context.Context, p hangar.Product) error {
+	return s.db.writer.do(ctx, func(t *tx) error {
+		return t.exec(`INSERT INTO products (`+productColumns+`) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET title = excluded.title, passenger_capacity = excluded.passenger_capacity,
+				maximum_speed = excluded.maximum_speed, in_stock = excluded.in_stock`,
+			p.ID, p.Title, p.PassengerCapacity, p.MaximumSpeed, p.InStock)
+	})
+}
+
+// Insert implements products.Store.
+func (s *ProductStore) Insert(ctx context.Context, p hangar.Product) error {
+	return s.db.writer.do(ctx, func(t *tx) error {
+		n, err := t.execCount(`INSERT INTO products (`+productColumns+`) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			p.ID, p.Title, p.PassengerCapacity, p.MaximumSpeed, p.InStock)
+		if err == nil && n == 0 {
+			return hangar.NewProductExists(p.ID)
+		}
+		return err
+	})
+}
+
+// Product implements products.Store.
+func (s *ProductStore) Product(ctx context.Context, id string) (hangar.Product, error) {
+	var p hangar.Product
+	err := s.product.QueryRowContext(readContext(ctx), id).
+		Scan(&p.ID, &p.Title, &p.PassengerCapacity, &p.MaximumSpeed, &p.InStock)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, hangar.NewProductNotFound(id)
+	}
+	if err != nil {
+		return p, fmt.Errorf("select product: %w", translate(err))
+	}
+	return p, nil
+}
+
+// Products implements products.Store.
+func (s *ProductStore) Products(ctx context.Context, ids []string) ([]hangar.Product, error) {
+	if len(ids) == 1 {
+		p, err := s.Product(ctx, ids[0])
+		if hangar.CodeOf(err) == hangar.ProductNotFound {
+			return nil, nil
+		}
+		return []hangar.Product{p}, err
+	}
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	return queryProducts(ctx, s.products, string(list))
+}
+
+// List implements products.Store.
+func (s *ProductStore) List(ctx context.Context, after string, limit int) ([]hangar.Product, error) {
+	return queryProducts(ctx, s.list, after, limit)
+}
+
+func queryProducts(ctx context.Context, stmt *sql.Stmt, args ...any) (_ []hangar.Product, err error) {
+	rows, err := stmt.QueryContext(readContext(ctx), args...)
+	if err != nil {
+		return nil, fmt.Errorf("select products: %w", translate(err))
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var found []hangar.Product
+	for rows.Next() {
+		var p hangar.Product
+		if err := rows.Scan(&p.ID, &p.Title, &p.PassengerCapacity, &p.MaximumSpeed, &p.InStock); err != nil {
+			return nil, err
+		}
+		found = append(found, p)
+	}
+	return found, rows.Err()
+}
+
+// Delete implements products.Store.
+func (s *ProductStore) Delete(ctx context.Context, id string) error {
+	return s.db.writer.do(ctx, func(t *tx) error {
+		n, err := t.execCount("DELETE FROM products WHERE id = ?", id)
+		if err == nil && n == 0 {
+			return hangar.NewProductNotFound(id)
+		}
+		return err
+	})
+}
+
+// Hold implements products.Store.
+func (s *ProductStore) Hold(ctx context.Context, h hangar.Hold) error {
+	return s.db.writer.do(ctx, func(t *tx) error {
+		held, m, err := t.nextVersion(h)
+		if err != nil {
+			return err
+		}
+		if m != nil {
+			return m.answer(h)
+		}
+		refusal, err := t.moveStock(deltas(held, h.Quantities))
+		if err != nil || refusal == nil {
+			return err
+		}
+		if err := t.refuse(h, held, refusal); err != nil {
+			return err
+		}
+		return refusal
+	})
+}
+
+// Take implements products.Store.
+func (s *ProductStore) Take(ctx context.Context, h hangar.Hold) error {
+	// Almost always the order was held long ago: a look is enough.
+	var version int64
+	err := s.hold.QueryRowContext(readContext(ctx), h.ID).Scan(&version)
+	if err == nil && version >= h.Version {
+		return nil
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return translate(err)
+	}
+	return s.db.writer.do(ctx, func(t *tx) error {
+		held, m, err := t.nextVersion(h)
+		if err != nil || m != nil {
+			return err
+		}
+		for id, n := range deltas(held, h.Quantities) {
+			if err := t.exec("UPDATE products SET in_stock = in_stock - ? WHERE id = ?", n, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// SweepHolds implements products.Store.
+func (s *ProductStore) SweepHolds(ctx context.Context, before time.Time) error {
+	return s.db.writer.sweep(ctx, "DELETE FROM holds WHERE id IN (SELECT id FROM holds WHERE changed_at < ? LIMIT ?)", before)
+}
+
+// marker is what is known of a hold.
+type marker struct {
+	version int64
+	refusal *hangar.Error
+}
+
+// answer is what a version that is not newer than the marker's gets.
+func (m *marker) answer(h hangar.Hold) error {
+	switch {
+	case h.Version < m.version:
+		return hangar.NewStaleHold(h, m.version)
+	case m.refusal != nil:
+		return m.refusal
+	}
+	return nil
+}
+
+// nextVersion notes that h is held now and returns what was held before. If h is
+// not newer than what is noted, it changes nothing and returns that.
+func (t *tx) nextVersion(h hangar.Hold) (held map[string]int64, known *marker, err error) {
+	now := micros(time.Now())
+	quantities, err := encodeQuantities(h.Quantities)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Nearly every hold is the first of its order: try that.
+	n, err := t.execCount("INSERT INTO holds (id, version, held, changed_at) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+		h.ID, h.Version, quantities, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if n > 0 {
+		return h.Before, nil, nil
+	}
+	var (
+		m         marker
+		heldJSON  string
+		refusedAs sql.NullString
+	)
+	err = t.queryRow("SELECT version, held, refusal FROM holds WHERE id = ?", []any{h.ID}, &m.version, &heldJSON, &refusedAs)
+	if err != nil {
+		return nil, nil, err
+	}
+	if h.Version <= m.version {
+		m.refusal, err = decodeRefusal(refusedAs)
+		return nil, &m, err
+	}
+	if err := json.Unmarshal([]byte(heldJSON), &held); err != nil {
+		return nil, nil, fmt.Errorf("hold %s: %w", h.ID, err)
+	}
+	return held, nil, t.exec("UPDATE holds SET version = ?, held = ?, refusal = NULL, changed_at = ? WHERE id = ?",
+		h.Version, quantities, now, h.ID)
+}
+
+// refuse notes that h was refused and that what was held before still is.
+func (t *tx) refuse(h hangar.Hold, held map[string]int64, refusal *hangar.Error) error {
+	heldJSON, err := encodeQuantities(held)
+	if err != nil {
+		return err
+	}
+	refusalJSON, err := json.Marshal(refusal)
+	if err != nil {
+		return err
+	}
+	return t.exec("UPDATE holds SET held = ?, refusal = ? WHERE id = ?", heldJSON, string(refusalJSON), h.ID)
+}
+
+// deltas returns what has to leave the stock, by product, to get from held to
+// wanted; below zero is what comes back.
+func deltas(held, wanted map[string]int64) map[string]int64 {
+	if len(held) == 0 {
+		return wanted
+	}
+	changes := maps.Clone(wanted)
+	if changes == nil {
+		changes = make(map[string]int64)
+	}
+	for id, n := range held {
+		changes[id] -= n
+	}
+	return changes
+}
+
+// moveStock takes all of changes out of the stock, or refuses and takes none.
+// What comes back for a product that was deleted is gone with it.
+func (t *tx) moveStock(changes map[string]int64) (refusal *hangar.Error, err error) {
+	var short []string
+	moved := make(map[string]int64, len(changes))
+	for id, n := range changes {
+		if n == 0 {
+			continue
+		}
+		changed, err := t.execCount("UPDATE products SET in_stock = in_stock - ?1 WHERE id = ?2 AND (?1 < 0 OR in_stock >= ?1)", n, id)
+		switch {
+		case err != nil:
+			return nil, err
+		case changed > 0:
+			moved[id] = n
+		case n > 0:
+			short = append(short, id)
+		}
+	}
+	if len(short) == 0 {
+		return nil, nil
+	}
+	for id, n := range moved {
+		if err := t.exec("UPDATE products SET in_stock = in_stock + ? WHERE id = ?", n, id); err != nil {
+			return nil, err
+		}
+	}
+	return t.whyShort(short, changes)
+}
+
+func (t *tx) whyShort(short []string, changes map[string]int64) (*hangar.Error, error) {
+	slices.Sort(short)
+	shortages := make(map[string]hangar.Shortage, len(short))
+	for _, id := range short {
+		s := hangar.Shortage{Requested: changes[id]}
+		err := t.queryRow("SELECT in_stock FROM products WHERE id = ?", []any{id}, &s.InStock)
+		if errors.Is(err, sql.ErrNoRows) {
+			return hangar.NewHeldProductNotFound(id), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		shortages[id] = s
+	}
+	return hangar.NewOutOfStock(shortages), nil
+}
+
+func encodeQuantities(quantities map[string]int64) (string, error) {
+	if quantities == nil {
+		return "{}", nil
+	}
+	b, err := json.Marshal(quantities)
+	return string(b), err
+}
+
+func decodeRefusal(s sql.NullString) (*hangar.Error, error) {
+	if !s.Valid {
+		return nil, nil
+	}
+	var refusal hangar.Error
+	if err := json.Unmarshal([]byte(s.String), &refusal); err != nil {
+		return nil, fmt.Errorf("stored refusal: %w", err)
+	}
+	return &refusal, nil
+}
