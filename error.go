@@ -2,6 +2,7 @@ package hangar
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -52,6 +53,24 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// UnmarshalJSON reads the form that Error has as JSON. Details stay as they were
+// written, a json.RawMessage.
+func (e *Error) UnmarshalJSON(data []byte) error {
+	var written struct {
+		Code    Code            `json:"error"`
+		Message string          `json:"message"`
+		Details json.RawMessage `json:"details"`
+	}
+	if err := json.Unmarshal(data, &written); err != nil {
+		return err
+	}
+	*e = Error{Code: written.Code, Message: written.Message}
+	if written.Details != nil {
+		e.Details = written.Details
+	}
+	return nil
+}
 
 // CodeOf returns the code of the first Error in err's chain. A deadline or a
 // cancellation is Unavailable, any other error Unexpected, and nil is "".

@@ -1,0 +1,149 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"hangar"
+	"hangar/gateway"
+	"hangar/orders"
+	"hangar/products"
+	"hangar/sqlite"
+)
+
+// store is a whole store behind a gateway that serves on loopback.
+type store struct {
+	url      string
+	orders   *orders.Service
+	products *products.Service
+	log      *lockedBuffer
+}
+
+func newStore(t *testing.T) *store {
+	t.Helper()
+	dir := t.TempDir()
+	orderStore, err := sqlite.OpenOrders(t.Context(), filepath.Join(dir, "orders.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	productStore, err := sqlite.OpenProducts(t.Context(), filepath.Join(dir, "products.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := orderStore.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := productStore.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := &store{products: products.NewService(productStore, slog.New(slog.DiscardHandler))}
+	s.orders = orders.NewService(orderStore, s.products, slog.New(slog.DiscardHandler))
+	s.serve(t, s.orders, s.products)
+	return s
+}
+
+func (s *store) serve(t *testing.T, o hangar.OrderService, p hangar.ProductService) {
+	t.Helper()
+	s.log = &lockedBuffer{}
+	log := slog.New(slog.NewJSONHandler(s.log, nil))
+	handler := gateway.New(gateway.Config{Orders: o, Products: p, ImageRoot: "http://www.example.com/airship/images", Log: log})
+	server := gateway.NewServer(handler, log)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.url = "http://" + listener.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		if err := server.Shutdown(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; err != http.ErrServerClosed {
+			t.Error(err)
+		}
+	})
+}
+
+// reply is what a request was answered.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request; headers are "Name: value".
+func (s *store) do(t *testing.T, method, path, body string, headers ...string) reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		req.Header[name] = []string{value}
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{resp.StatusCode, resp.Header, string(b)}
+}
+
+// want sends a request and fails unless it is answered with that status.
+func (s *store) want(t *testing.T, status int, method, path, body string, headers ...string) reply {
+	t.Helper()
+	r := s.do(t, method, path, body, headers...)
+	if r.status != status {
+		t.Fatalf("%s %s %.200q answered %d %s, want %d", method, path, body, r.status, r.body, status)
+	}
+	return r
+}
+
+func (r reply) decode(t *testing.T, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(r.body), v); err != nil {
+		t.Fatalf("answer %q: %v", r.body, err)
+	}
+}
+
+// code returns the error code of an answer.
+func (r reply) code(t *testing.T) hangar.Code {
+	t.Helper()
+	var e hangar.Error
+	r.decode(t, &e)
+	return e.Code
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
