@@ -1,0 +1,53 @@
+# hangar's chores. `make` lists them.
+
+GO     ?= go
+# The race detector needs a C compiler.
+RACE   := $(shell command -v $(or $(CC),cc) >/dev/null 2>&1 && echo -race)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/hangar
+	$(GO) build -o bin/hangar ./cmd/hangar
+
+.PHONY: run
+run: ## run the store on http://127.0.0.1:8000, data in ./hangar-data
+	$(GO) run ./cmd/hangar serve
+
+.PHONY: smoke
+smoke: ## try the store that runs on http://127.0.0.1:8000
+	$(GO) run ./cmd/hangar smoke local
+
+.PHONY: deps
+deps: ## fetch what the build and the tests need
+	$(GO) mod download
+
+.PHONY: test
+test: ## every test, with the race detector where a C compiler is
+	$(GO) test $(RACE) ./...
+
+.PHONY: kill
+kill: ## kill the store 1,000 times under load, and count (an hour)
+	HANGAR_KILLS=1000 $(GO) test ./cmd/hangar -run TestKill -count=1 -timeout 3h -v
+
+FUZZTIME ?= 1m
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME
+	@set -e; grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed 's/func //' | while IFS=: read -r file target; do \
+		echo "== $$target"; $(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); done
+
+.PHONY: bench
+bench: ## measure, and print a table of ratios against bare limits of this machine
+	$(GO) run ./perf
+
+.PHONY: lint
+lint: ## formatting, vet and staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags faults ./...
+	$(GO) run $(STATICCHECK) ./...

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"hangar/sqlite"
+)
+
+// small is how much the store holds that the grown one is compared with.
+const small = 1000
+
+// samples is how many requests of a kind one round times.
+const samples = 300
+
+// measureGrown compares a store that holds much with one that holds little.
+func measureGrown(ctx context.Context, p plan, binary string) (_ []result, err error) {
+	littleDir, grownDir := filepath.Join(p.workDir, "little"), filepath.Join(p.workDir, "grown")
+	if err := errors.Join(seed(ctx, littleDir, small), seed(ctx, grownDir, p.stored)); err != nil {
+		return nil, err
+	}
+	little, err := start(ctx, littleDir+".log", binary, "serve", "--addr", "127.0.0.1:0", "--data", littleDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, little.stop()) }()
+	var ready []time.Duration
+	for range p.rounds {
+		again, err := start(ctx, grownDir+".log", binary, "serve", "--addr", "127.0.0.1:0", "--data", grownDir)
+		if err != nil {
+			return nil, err
+		}
+		ready = append(ready, again.ready)
+		if err := again.stop(); err != nil {
+			return nil, err
+		}
+	}
+	grown, err := start(ctx, grownDir+".log", binary, "serve", "--addr", "127.0.0.1:0", "--data", grownDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, grown.stop()) }()
+
+	c := newClient()
+	create := func(url string, stored int) func() (float64, error) {
+		return timed(func() error {
+			_, err := c.order(ctx, url, productID(rand.IntN(stored)))
+			return err
+		})
+	}
+	get := func(url string, stored int) func() (float64, error) {
+		return timed(func() error { return c.get(ctx, fmt.Sprintf("%s/orders/%d", url, 1+rand.IntN(stored))) })
+	}
+	page := func(after int) func() (float64, error) {
+		return timed(func() error { return c.get(ctx, fmt.Sprintf("%s/orders?limit=100&after=%d", grown.url, after)) })
+	}
+	var table []result
+	for _, m := range []struct {
+		what string
+		a, b func() (float64, error)
+	}{
+		{fmt.Sprintf("order-create with %d stored against %d", p.stored, small), create(grown.url, p.stored), create(little.url, small)},
+		{fmt.Sprintf("order-get with %d stored against %d", p.stored, small), get(grown.url, p.stored), get(little.url, small)},
+		{fmt.Sprintf("page %d of the orders against page 1", p.stored/100), page(p.stored - 100), page(0)},
+	} {
+		ratio, x, y, err := inTurn(p.rounds, m.a, m.b)
+		if err != nil {
+			return nil, err
+		}
+		table = append(table, result{m.what, "<= 1.15", ratio, fmt.Sprintf("%.0f µs against %.0f µs", x, y)})
+	}
+	return append(table, result{fmt.Sprintf("start to ready with %d stored, in ms", p.stored), "< 200",
+		float64(median(ready).Microseconds()) / 1000, "from the start of the process to its first answer"}), nil
+}
+
+// timed returns a measurement: the median time of do, in microseconds.
+func timed(do func() error) func() (float64, error) {
+	return func() (float64, error) {
+		took := make([]time.Duration, samples)
+		for i := range took {
+			begin := time.Now()
+			if err := do(); err != nil {
+				return 0, err
+			}
+			took[i] = time.Since(begin)
+		}
+		return float64(median(took).Nanoseconds()) / 1000, nil
+	}
+}
+
+func productID(n int) string { return fmt.Sprintf("product-%07d", n) }
+
+// seed makes a data folder with n products, and n orders of one line each.
+func seed(ctx context.Context, dir string, n int) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	ordersFile, productsFile := filepath.Join(dir, "orders.db"), filepath.Join(dir, "products.db")
+	orderStore, err := sqlite.OpenOrders(ctx, ordersFile)
+	if err != nil {
+		return err
+	}
+	productStore, err := sqlite.OpenProducts(ctx, productsFile)
+	if err = errors.Join(err, orderStore.Close()); err != nil {
+		return err
+	}
+	if err := productStore.Close(); err != nil {
+		return err
+	}
+	const hold = "format('%08x-0000-7000-8000-%012x', n, n)" // rises, as the keys of real holds do
+	count := fmt.Sprintf("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d) ", n)
+	return errors.Join(
+		execute(ctx, ordersFile,
+			count+"INSERT INTO orders (status, version, hold, created_at, changed_at) SELECT 'confirmed', 1, "+hold+", n, n FROM c",
+			count+"INSERT INTO order_details (order_id, id, product_id, price, quantity) SELECT n, n, format('product-%07d', n - 1), 10000099, 1 FROM c"),
+		execute(ctx, productsFile,
+			count+"INSERT INTO products (id, title, passenger_capacity, maximum_speed, in_stock) SELECT format('product-%07d', n - 1), 'The Odyssey', 101, 5, 1000000 FROM c",
+			count+"INSERT INTO holds (id, version, held, changed_at) SELECT "+hold+", 1, json_object(format('product-%07d', n - 1), 1), "+
+				fmt.Sprint(time.Now().UnixMicro())+" + n FROM c"),
+	)
+}
+
+func execute(ctx context.Context, path string, queries ...string) error {
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		return err
+	}
+	for _, query := range queries {
+		if _, err := db.ExecContext(ctx, query); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", query, err), db.Close())
+		}
+	}
+	return db.Close()
+}
