@@ -33,7 +33,7 @@ test: ## every test, with the race detector where a C compiler is
 
 .PHONY: kill
 kill: ## kill the store 1,000 times under load, and count (an hour)
-	HANGAR_KILLS=1000 $(GO) test ./cmd/hangar -run TestKill -count=1 -timeout 3h -v
+	HANGAR_KILLS=1000 $(GO) test ./faults -run TestKillAtRandom -count=1 -timeout 3h -v
 
 FUZZTIME ?= 1m
 .PHONY: fuzz
