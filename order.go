@@ -111,8 +111,8 @@ func ParseNewOrder(v any) (NewOrder, error) {
 func (n NewOrder) Validate() error {
 	c := complaints{}
 	checkDetails(c, n.Details, OrderDetail.check)
-	if len(n.IdempotencyKey) > MaxIdempotencyKey {
-		c.add("Idempotency-Key", fmt.Sprintf("Longer than maximum length %d.", MaxIdempotencyKey))
+	if n.IdempotencyKey != "" {
+		c.checkText("Idempotency-Key", n.IdempotencyKey, MaxIdempotencyKey)
 	}
 	return c.err()
 }

@@ -13,12 +13,17 @@ type Price int64
 // numeric(18,2) holds.
 const MaxPrice Price = 999_999_999_999_999_999
 
-// What is wrong with a price; the texts are what a client reads.
-var (
-	errNotANumber    = errors.New("Not a valid number.")
-	errSpecialNumber = errors.New("Special numeric values are not permitted.")
-	errPriceTooLow   = errors.New("Must be at least 0.")
-	errPriceTooHigh  = errors.New("Must be at most " + MaxPrice.String() + ".")
+// priceError is what is wrong with a price: the sentence that a client reads.
+type priceError string
+
+// Error returns the sentence.
+func (e priceError) Error() string { return string(e) }
+
+const (
+	errNotANumber    priceError = "Not a valid number."
+	errSpecialNumber priceError = "Special numeric values are not permitted."
+	errPriceTooLow   priceError = "Must be at least 0."
+	errPriceTooHigh  priceError = "Must be at most 9999999999999999.99."
 )
 
 // ParsePrice reads a decimal literal such as "99.99", "5" or "1e3" exactly, and

@@ -32,8 +32,9 @@ type Stock interface {
 	//
 	// It may be repeated at will: the first answer for a version stands, a
 	// refusal too, and a version older than the last changes nothing.
-	// Errors: OutOfStock and ProductNotFound refuse the version; Conflict says
-	// that a later version is in force; any other error leaves the outcome open.
+	// Errors: OutOfStock and ProductNotFound refuse the version; ValidationError
+	// says that h can never be held, and changes nothing; Conflict says that a
+	// later version is in force; any other error leaves the outcome open.
 	Hold(ctx context.Context, h Hold) error
 }
 

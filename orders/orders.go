@@ -241,10 +241,15 @@ func (s *Service) change(ctx context.Context, id int64, decide func(hangar.Order
 
 func overtaken(err error) bool { return hangar.CodeOf(err) == hangar.Conflict }
 
-// isRefusal reports whether the stock has said no, for good.
+// isRefusal reports whether the stock has said no, for good. A ValidationError
+// is such an answer too: lines that a Python service stored may hold what cannot
+// be held, and asking again would keep all later orders from being settled.
 func isRefusal(err error) bool {
-	code := hangar.CodeOf(err)
-	return code == hangar.OutOfStock || code == hangar.ProductNotFound
+	switch hangar.CodeOf(err) {
+	case hangar.OutOfStock, hangar.ProductNotFound, hangar.ValidationError:
+		return true
+	}
+	return false
 }
 
 // settle carries a noted change through: it asks the stock, and writes what

@@ -14,7 +14,8 @@ import (
 
 const (
 	relayBatch   = 100
-	relayPoll    = time.Second // in case a hint of the store was lost
+	relayGather  = 5 * time.Millisecond // events that come together are sent, and deleted, together
+	relayPoll    = time.Second          // in case a hint of the store was lost
 	relayBackoff = 100 * time.Millisecond
 	relaySlowest = 5 * time.Second
 )
@@ -59,6 +60,9 @@ func (r *Relay) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.store.Added():
+			if !sleep(ctx, relayGather) {
+				return nil
+			}
 		case <-poll.C:
 		}
 	}

@@ -98,7 +98,7 @@ type Key struct {
 
 // Event is a message in the outbox.
 type Event struct {
-	ID      int64 // rises with time
+	ID      int64 // above those of all events that were in the outbox when it was added
 	Type    string
 	Payload []byte // JSON
 }

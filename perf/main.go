@@ -31,6 +31,7 @@ type plan struct {
 	rounds  int           // pairs of measurements
 	round   time.Duration // length of one
 	stored  int           // products and orders in the grown store
+	only    string        // the one group to measure; "" for all
 	workDir string
 }
 
@@ -43,6 +44,7 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 5, "pairs of measurements for each ratio")
 	flag.DurationVar(&p.round, "round", 2*time.Second, "length of one measurement")
 	flag.IntVar(&p.stored, "stored", 1_000_000, "products and orders in the grown store")
+	flag.StringVar(&p.only, "only", "", "measure just http, durable or grown")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -68,10 +70,14 @@ func run(ctx context.Context, out io.Writer, p plan) error {
 		return err
 	}
 	var table []result
-	for _, measure := range []func(context.Context, plan, string) ([]result, error){
-		measureHTTP, measureDurable, measureGrown,
-	} {
-		rows, err := measure(ctx, p, binary)
+	for _, group := range []struct {
+		name    string
+		measure func(context.Context, plan, string) ([]result, error)
+	}{{"http", measureHTTP}, {"durable", measureDurable}, {"grown", measureGrown}} {
+		if p.only != "" && p.only != group.name {
+			continue
+		}
+		rows, err := group.measure(ctx, p, binary)
 		if err != nil {
 			return err
 		}

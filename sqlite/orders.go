@@ -17,7 +17,8 @@ import (
 type OrderStore struct {
 	db         *database
 	added      chan struct{}
-	lastDetail int64 // the highest id of a line; only the writer touches it
+	relaying   chan struct{} // holds one while a Relay is under way
+	lastDetail int64         // the highest id of a line; only the writer touches it
 
 	order, list, newest, unsettled, key, events *sql.Stmt
 }
@@ -31,7 +32,7 @@ func OpenOrders(ctx context.Context, path string) (*OrderStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &OrderStore{db: db, added: make(chan struct{}, 1)}
+	s := &OrderStore{db: db, added: make(chan struct{}, 1), relaying: make(chan struct{}, 1)}
 	// The ids of lines rise with those of orders: the last order has the last.
 	err = db.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM order_details
 		WHERE order_id = (SELECT max(order_id) FROM order_details)`).Scan(&s.lastDetail)
@@ -272,6 +273,14 @@ func settle(t *tx, id int64, c orders.Settlement) error {
 
 // Relay implements orders.Store.
 func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.Context, []orders.Event) error) (int, error) {
+	// One at a time: once the outbox is empty, its ids begin anew, and what a
+	// second relay deletes could be an event that nobody has sent.
+	select {
+	case s.relaying <- struct{}{}:
+		defer func() { <-s.relaying }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	events, err := s.outbox(ctx, limit)
 	if err != nil {
 		return 0, fmt.Errorf("select events: %w", err)
@@ -282,7 +291,7 @@ func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.
 	if err := publish(ctx, events); err != nil {
 		return 0, err
 	}
-	// Nobody else relays from this file: what is up to the last one, was sent.
+	// What is up to the last one, was sent.
 	err = s.db.writer.do(ctx, func(t *tx) error {
 		return t.exec("DELETE FROM outbox WHERE id <= ?", events[len(events)-1].ID)
 	})

@@ -190,6 +190,7 @@ func openPool(path string, n int, pragmas ...string) (*sql.DB, error) {
 		"foreign_keys(true)",
 		"cache_size(-8192)", // KiB a connection
 		"temp_store(MEMORY)",
+		"mmap_size(268435456)", // bytes; a page that is not in the cache costs no system call
 	}, pragmas...)}
 	name := (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
 	pool, err := sql.Open("sqlite", name)

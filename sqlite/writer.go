@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -116,20 +117,19 @@ func (w *writer) run() {
 }
 
 func (w *writer) runBatch(first *write) {
-	batch := []*write{first}
-	for len(batch) < maxBatch {
-		select {
-		case next := <-w.waiting:
-			batch = append(batch, next)
-			continue
-		default:
-		}
-		break
+	// Those that the last transaction answered may be about to write again: let
+	// them come in, and share this fsync.
+	runtime.Gosched()
+	batch := append(make([]*write, 0, 1+len(w.waiting)), first)
+	for range min(len(w.waiting), maxBatch-1) {
+		batch = append(batch, <-w.waiting)
 	}
 	if err := w.commit(batch); err != nil && len(batch) > 1 {
 		// One of them spoilt it for all. Alone, each gets what it deserves.
 		for _, req := range batch {
-			req.err = w.commit([]*write{req})
+			if err := w.commit([]*write{req}); err != nil {
+				req.err = err
+			}
 		}
 	} else if err != nil {
 		first.err = err

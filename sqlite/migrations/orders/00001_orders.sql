@@ -24,7 +24,7 @@ CREATE TABLE order_details (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE outbox (
-    id      INTEGER PRIMARY KEY,
+    id      INTEGER PRIMARY KEY, -- above all that are there
     type    TEXT NOT NULL,
     payload TEXT NOT NULL
 ) STRICT;

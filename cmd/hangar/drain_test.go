@@ -1,0 +1,160 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// child is "hangar serve" in a process of its own.
+type child struct {
+	cmd    *exec.Cmd
+	addr   string
+	stderr *bufio.Scanner
+}
+
+func startChild(t *testing.T, data string) *child {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "serve", "--addr", "127.0.0.1:0", "--data", data)
+	cmd.Env = []string{asChild + "=1"}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // does nothing after a test that waited for it
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	url, _ := readBanner(t, stdout)
+	if url == "" {
+		message, _ := io.ReadAll(stderr)
+		t.Fatalf("serve ended before it served: %s", message)
+	}
+	return &child{cmd, strings.TrimPrefix(url, "http://"), bufio.NewScanner(stderr)}
+}
+
+// drain sends the first signal and waits until the child acts on it.
+func (c *child) drain(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if err := c.cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	for c.stderr.Scan() {
+		if strings.Contains(c.stderr.Text(), "draining") {
+			return
+		}
+	}
+	t.Fatalf("the child does not say that it drains: %v", c.stderr.Err())
+}
+
+// wait returns how the child ended.
+func (c *child) wait(t *testing.T) *os.ProcessState {
+	t.Helper()
+	var rest strings.Builder
+	for c.stderr.Scan() { // to the end: Wait closes the pipe
+		rest.WriteString(c.stderr.Text() + "\n")
+	}
+	if err := c.cmd.Wait(); err != nil {
+		t.Logf("child: %v\n%s", err, rest.String())
+	}
+	return c.cmd.ProcessState
+}
+
+// slowRequest sends a request but for its body, and returns when the server
+// waits for that.
+func slowRequest(t *testing.T, addr, path, body string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", path, len(body))
+	const goOn = "HTTP/1.1 100 Continue\r\n\r\n"
+	answer := make([]byte, len(goOn))
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != goOn {
+		t.Fatalf("the server answered %q, %v, want %q", answer, err, goOn)
+	}
+	return conn
+}
+
+// waitUntilClosed waits until nothing listens any more.
+func waitUntilClosed(t *testing.T, addr string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		conn.Close()
+	}
+	t.Fatal("the child still listens 10 s after the signal")
+}
+
+func TestDrainFinishesWhatWasAccepted(t *testing.T) {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(signal.String(), func(t *testing.T) {
+			data := t.TempDir()
+			c := startChild(t, data)
+			product := `{"id": "x", "title": "X", "passenger_capacity": 1, "maximum_speed": 1, "in_stock": 5}`
+			if status, answer := request(t, "POST", "http://"+c.addr+"/products", product); status != 200 {
+				t.Fatalf("POST /products: %d %s", status, answer)
+			}
+			order := `{"order_details": [{"product_id": "x", "price": "1.50", "quantity": 2}]}`
+			conn := slowRequest(t, c.addr, "/orders", order)
+			c.drain(t, signal)
+			waitUntilClosed(t, c.addr)
+			io.WriteString(conn, order)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatalf("the order in flight was not answered: %v", err)
+			}
+			defer resp.Body.Close()
+			answer, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode != 200 {
+				t.Errorf("the order in flight was answered %d %s, %v, want 200", resp.StatusCode, answer, err)
+			}
+			if state := c.wait(t); state.ExitCode() != 0 {
+				t.Errorf("the child ended with %v, want 0", state)
+			}
+
+			s := serveStore(t, data)
+			if _, answer := request(t, "GET", s.url+"/orders/1", ""); !strings.Contains(answer, `"confirmed"`) {
+				t.Errorf("the order after a restart: %s, want it confirmed", answer)
+			}
+			if _, answer := request(t, "GET", s.url+"/products/x", ""); !strings.Contains(answer, `"in_stock":3`) {
+				t.Errorf("the product after a restart: %s, want 3 in stock", answer)
+			}
+		})
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	c := startChild(t, t.TempDir())
+	slowRequest(t, c.addr, "/products", "{}")
+	c.drain(t, syscall.SIGTERM)
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	state := c.wait(t)
+	if status, ok := state.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("the child ended with %v, want by the second signal", state)
+	}
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// asChild makes the test's binary behave as hangar itself, for the tests that
+// need a real process.
+const asChild = "HANGAR_TEST_AS_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asChild) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// result is what a command did.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// environment looks up variables as os.Getenv does.
+type environment map[string]string
+
+func (e environment) get(name string) string { return e[name] }
+
+func hangarCommand(t *testing.T, env environment, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), args, &stdout, &stderr, env.get)
+	return result{code, stdout.String(), stderr.String()}
+}
+
+// store is a running "hangar serve".
+type store struct {
+	url    string
+	data   string
+	stderr *bytes.Buffer // to be read after stop
+	stop   func() int    // returns the exit code; may be called again
+}
+
+// serveStore runs "hangar serve" on a free port, in this process.
+func serveStore(t *testing.T, data string, args ...string) *store {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	stdout, out := io.Pipe()
+	s := &store{stderr: new(bytes.Buffer)}
+	exited, code := make(chan struct{}), 0
+	go func() {
+		defer close(exited)
+		args := append([]string{"serve", "--addr", "127.0.0.1:0", "--data", data}, args...)
+		code = run(ctx, args, out, s.stderr, environment{}.get)
+		out.Close()
+	}()
+	s.stop = func() int {
+		cancel()
+		<-exited
+		return code
+	}
+	t.Cleanup(func() { s.stop() })
+	s.url, s.data = readBanner(t, stdout)
+	if s.url == "" {
+		t.Fatalf("serve exited with %d before it served: %s", s.stop(), s.stderr)
+	}
+	return s
+}
+
+// readBanner returns what serve prints; "" if it ends before.
+func readBanner(t *testing.T, stdout io.Reader) (url, data string) {
+	t.Helper()
+	lines := bufio.NewScanner(stdout)
+	for data == "" && lines.Scan() {
+		if after, ok := strings.CutPrefix(lines.Text(), "hangar serves "); ok {
+			url = after
+		}
+		if after, ok := strings.CutPrefix(lines.Text(), "its data is in "); ok {
+			data = after
+		}
+	}
+	return url, data
+}
+
+// request sends one on a connection of its own, so that none outlives a test.
+func request(t *testing.T, method, url, body string) (status int, answer string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, strings.TrimSpace(string(b))
+}
+
+func TestExitCodes(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing.yml")
+	for _, test := range []struct {
+		args           string
+		code           int
+		stdout, stderr string // parts of it; "" is nothing at all
+	}{
+		{"", 0, "hangar serve", ""},
+		{"--help", 0, "hangar serve", ""},
+		{"help serve", 0, "--image-root", ""},
+		{"serve --help", 0, "Examples:", ""},
+		{"config --help", 0, "DB_URIS.orders:Base", ""},
+		{"smoke --help", 0, "Examples:", ""},
+		{"version", 0, "hangar ", ""},
+		{"completion bash", 0, "__start_hangar", ""},
+		{"completion zsh", 0, "#compdef hangar", ""},
+		{"completion fish", 0, "complete -c hangar", ""},
+		{"completion powershell", 0, "Register-ArgumentCompleter", ""},
+		{"config", 0, "127.0.0.1:8000", ""},
+
+		{"serv", 2, "", `unknown command "serv"; did you mean serve? (see hangar --help)`},
+		{"help nonsense", 2, "", `unknown command "nonsense"`},
+		{"--nonsense", 2, "", "unknown flag: --nonsense (see hangar --help)"},
+		{"serve --nonsense", 2, "", "unknown flag: --nonsense (see hangar serve --help)"},
+		{"serve --addr", 2, "", "flag needs an argument: --addr"},
+		{"serve nonsense", 2, "", `invalid argument "nonsense"`},
+		{"serve gateway", 2, "", "orders and products"},
+		{"serve --addr 8000", 2, "", `addr is "8000" (flag --addr), want HOST:PORT`},
+		{"config more", 2, "", "more"},
+		{"config --config " + missing, 2, "", "missing.yml"},
+		{"version more", 2, "", "more"},
+		{"completion", 2, "", "arg(s)"},
+		{"completion nonsense", 2, "", "nonsense"},
+		{"smoke ftp://x", 2, "", "ftp://x"},
+		{"smoke a b", 2, "", "arg(s)"},
+
+		{"smoke http://127.0.0.1:1", 1, "the_odyssey", "POST http://127.0.0.1:1/products was not answered"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			got := hangarCommand(t, environment{}, strings.Fields(test.args)...)
+			if got.code != test.code {
+				t.Errorf("exit code %d, want %d", got.code, test.code)
+			}
+			checkOutput(t, "stdout", got.stdout, test.stdout)
+			checkOutput(t, "stderr", got.stderr, test.stderr)
+			isLine := strings.HasPrefix(got.stderr, "hangar: ") && strings.Count(got.stderr, "\n") == 1
+			if test.stderr != "" && !isLine {
+				t.Errorf("stderr is %q, want one line that begins with hangar:", got.stderr)
+			}
+		})
+	}
+}
+
+func checkOutput(t *testing.T, name, got, want string) {
+	t.Helper()
+	if !strings.Contains(got, want) || want == "" && got != "" {
+		t.Errorf("%s is %q, want %q in it", name, got, want)
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// services are what a process can serve.
+var services = [...]string{"gateway", "orders", "products"}
+
+func serveCommand(getenv func(string) string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve [gateway] [orders] [products]",
+		Short: "Serve the store",
+		Long: `Serve the named services, all three when none is named.
+
+All three together are the whole store, in one process, on SQLite. A signal to
+end (Ctrl-C, SIGTERM) finishes what was accepted first; a second one does not.`,
+		Example: `  hangar serve
+  hangar serve --addr 127.0.0.1:0 --data /tmp/try     # on any free port
+  PORT=80 HANGAR_DATA=/var/lib/hangar hangar serve --log-format json`,
+		ValidArgs: services[:],
+		Args:      wrongUsage(cobra.OnlyValidArgs),
+	}
+	addFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := loadConfig(cmd.Flags(), getenv)
+		if err != nil {
+			return err
+		}
+		log := c.logger(cmd.ErrOrStderr())
+		return serve(cmd.Context(), c, args, cmd.OutOrStdout(), log)
+	}
+	return cmd
+}
+
+// serve serves until ctx is done. It writes to out where, before it begins.
+func serve(ctx context.Context, c *Config, names []string, out io.Writer, log *slog.Logger) (err error) {
+	backends, err := chooseBackends(c)
+	if err != nil {
+		return err
+	}
+	if err := checkServices(names); err != nil {
+		return err
+	}
+	if c.Workers > 0 {
+		log.Warn("workers limits calls over AMQP; in one process it changes nothing", "workers", c.Workers,
+			"source", c.Origins["workers"].Source)
+	}
+	listener, err := listen(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // once more after the server did, which is harmless
+	stores, err := backends.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stores.close()) }()
+	if _, err := fmt.Fprintf(out, "hangar serves %s\nits data is in %s\n", servedURL(listener.Addr()), c.Data); err != nil {
+		return err
+	}
+	return newProcess(c, stores, log).run(ctx, listener)
+}
+
+// checkServices returns an error if a service is not in the process: nothing
+// here reaches it elsewhere.
+func checkServices(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	var missing []string
+	for _, service := range services {
+		if !slices.Contains(names, service) {
+			missing = append(missing, service)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return usagef("without --amqp, nothing connects %s to %s elsewhere; name all services, or none, which is the same",
+		strings.Join(names, " and "), strings.Join(missing, " and "))
+}
+
+func listen(ctx context.Context, c *Config) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s (%s) is in use by another program; stop that, or listen elsewhere with --addr "+
+			"(port 0 is any free one)", c.Addr, c.Origins["addr"].Source)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s (%s): %w", c.Addr, c.Origins["addr"].Source, err)
+	}
+	return listener, nil
+}
+
+// servedURL returns an address as something to click on.
+func servedURL(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return "http://127.0.0.1:" + port + " and on every other interface"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"database/sql"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestServeAndSmoke(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "not", "there", "yet")
+	s := serveStore(t, data, "--image-root", "https://images.example.com/a/", "--log-format", "json")
+	if s.data != data {
+		t.Errorf("data is in %s, want %s", s.data, data)
+	}
+	got := hangarCommand(t, environment{}, "smoke", s.url)
+	if got.code != 0 || got.stderr != "" {
+		t.Fatalf("smoke exited with %d: %s%s", got.code, got.stdout, got.stderr)
+	}
+	for _, part := range []string{
+		"=== Creating a product id: the_odyssey ===\n{\n  \"id\": \"the_odyssey\"\n}\n",
+		`"in_stock": 9`,
+		`"image": "https://images.example.com/a/the_odyssey.jpg"`,
+		`"product": null`,
+		"PRODUCT_NOT_FOUND",
+	} {
+		if !strings.Contains(got.stdout, part) {
+			t.Errorf("smoke printed %s\nwithout %s", got.stdout, part)
+		}
+	}
+	checkEmpty(t, s.url)
+	if code := s.stop(); code != 0 {
+		t.Errorf("serve exited with %d: %s", code, s.stderr)
+	}
+	if log := s.stderr.String(); !strings.Contains(log, `"path":"/products/the_odyssey"`) {
+		t.Errorf("log %s\nlacks the requests as JSON", log)
+	}
+}
+
+// checkEmpty fails the test if the store has products or orders.
+func checkEmpty(t *testing.T, url string) {
+	t.Helper()
+	for _, path := range []string{"/products", "/orders"} {
+		if status, answer := request(t, "GET", url+path, ""); status != 200 || answer != "[]" {
+			t.Errorf("GET %s: %d %s, want nothing left there", path, status, answer)
+		}
+	}
+}
+
+func TestSmokeOfLocalUsesTheAddressInForce(t *testing.T) {
+	s := serveStore(t, t.TempDir())
+	_, port, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), ":")
+	for name, got := range map[string]result{
+		"PORT":       hangarCommand(t, environment{"PORT": port}, "smoke", "local"),
+		"--addr":     hangarCommand(t, environment{}, "smoke", "--addr", "0.0.0.0:"+port),
+		"URL with /": hangarCommand(t, environment{}, "smoke", s.url+"/"),
+	} {
+		if got.code != 0 {
+			t.Errorf("smoke by %s exited with %d: %s", name, got.code, got.stderr)
+		}
+	}
+}
+
+func TestDataSurvivesRestart(t *testing.T) {
+	data := t.TempDir()
+	s := serveStore(t, data)
+	product := `{"id": "x", "title": "X", "passenger_capacity": 1, "maximum_speed": 1, "in_stock": 5}`
+	if status, answer := request(t, "POST", s.url+"/products", product); status != 200 {
+		t.Fatalf("POST /products: %d %s", status, answer)
+	}
+	if code := s.stop(); code != 0 {
+		t.Fatalf("serve exited with %d: %s", code, s.stderr)
+	}
+	s = serveStore(t, data)
+	if status, answer := request(t, "GET", s.url+"/products/x", ""); status != 200 || !strings.Contains(answer, `"in_stock":5`) {
+		t.Errorf("GET /products/x after a restart: %d %s, want 5 in stock", status, answer)
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	data := filepath.Join(t.TempDir(), "data")
+	addr := other.Addr().String()
+	got := hangarCommand(t, environment{"WEB_SERVER_ADDRESS": addr}, "serve", "--data", data)
+	want := "hangar: " + addr + " (environment WEB_SERVER_ADDRESS) is in use by another program; stop that, or listen elsewhere with --addr"
+	if got.code != 1 || !strings.HasPrefix(got.stderr, want) || got.stdout != "" {
+		t.Errorf("exited with %d, stdout %q, stderr %swant 1, nothing, and %s", got.code, got.stdout, got.stderr, want)
+	}
+	if _, err := os.Stat(data); !os.IsNotExist(err) {
+		t.Errorf("the data folder was touched: %v", err)
+	}
+}
+
+func TestDataFolderInUse(t *testing.T) {
+	s := serveStore(t, t.TempDir())
+	got := hangarCommand(t, environment{}, "serve", "--addr", "127.0.0.1:0", "--data", s.data)
+	if got.code != 1 || !strings.HasPrefix(got.stderr, "hangar: "+s.data) ||
+		!strings.Contains(got.stderr, "in use by another process; stop that process, or name another folder with --data") {
+		t.Errorf("a second serve exited with %d: %s", got.code, got.stderr)
+	}
+	checkEmpty(t, s.url) // the first one is well
+}
+
+func TestFileThatIsNotOurs(t *testing.T) {
+	otherDatabase := filepath.Join(t.TempDir(), "other.db")
+	execSQL(t, otherDatabase, "CREATE TABLE notes (id INTEGER PRIMARY KEY)")
+	database, err := os.ReadFile(otherDatabase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveStore(t, t.TempDir())
+	s.stop()
+	newer := filepath.Join(s.data, "orders.db")
+	execSQL(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
+	fromNewer, err := os.ReadFile(newer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, file string
+		content    []byte
+		want       string
+	}{
+		{"text", "orders.db", []byte(strings.Repeat("dear diary, ", 100)), "not a SQLite database"},
+		{"short text", "orders.db", []byte("dear diary"), "not a SQLite database"},
+		{"another program's", "orders.db", database, "not a hangar database of orders"},
+		{"the orders where the products belong", "products.db", fromNewer, "not a hangar database of products"},
+		{"from a newer version", "orders.db", fromNewer, "comes from a newer hangar"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			data := t.TempDir()
+			path := filepath.Join(data, test.file)
+			if err := os.WriteFile(path, test.content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			got := hangarCommand(t, environment{}, "serve", "--addr", "127.0.0.1:0", "--data", data)
+			if got.code != 1 || !strings.HasPrefix(got.stderr, "hangar: "+path) || !strings.Contains(got.stderr, test.want) {
+				t.Errorf("exited with %d, stderr %swant 1 and %s: %s", got.code, got.stderr, path, test.want)
+			}
+			if got.stdout != "" {
+				t.Errorf("stdout is %q, want nothing", got.stdout)
+			}
+			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, test.content) {
+				t.Errorf("the file was touched: %d bytes, %v, want %d unchanged", len(after), err, len(test.content))
+			}
+		})
+	}
+}
+
+func execSQL(t *testing.T, path, query string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), query); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDataFolderIsAFile(t *testing.T) {
+	data := writeFile(t, "data", "")
+	got := hangarCommand(t, environment{}, "serve", "--addr", "127.0.0.1:0", "--data", data)
+	if got.code != 1 || !strings.HasPrefix(got.stderr, "hangar: make the data folder: ") {
+		t.Errorf("exited with %d: %s", got.code, got.stderr)
+	}
+}
+
+func TestWhatIsNotAvailableIsSaid(t *testing.T) {
+	file := writeFile(t, "c.yml", "DB_URIS: {'orders:Base': 'postgres://u:secret@db'}")
+	for _, test := range []struct {
+		env  environment
+		args []string
+		want string
+	}{
+		{nil, []string{"--config", file}, "PostgreSQL is not available in this version, but orders-db is postgres://u:***@db (file " + file + " DB_URIS.orders:Base)"},
+		{environment{"REDIS_URI": "redis://cache"}, nil, "Redis is not available in this version, but products-db is redis://cache (environment REDIS_URI)"},
+		{nil, []string{"--amqp", "pyamqp://u:secret@mq"}, "RabbitMQ is not available in this version, but amqp is pyamqp://u:***@mq (flag --amqp)"},
+		{nil, []string{"gateway", "--amqp", "amqp://mq"}, "RabbitMQ is not available"},
+	} {
+		data := filepath.Join(t.TempDir(), "data")
+		args := append([]string{"serve", "--addr", "127.0.0.1:0", "--data", data}, test.args...)
+		got := hangarCommand(t, test.env, args...)
+		if got.code != 1 || !strings.HasPrefix(got.stderr, "hangar: "+test.want) || got.stdout != "" {
+			t.Errorf("serve %v with %v exited with %d, stderr %swant 1 and %s", test.args, test.env, got.code, got.stderr, test.want)
+		}
+		if _, err := os.Stat(data); !os.IsNotExist(err) {
+			t.Errorf("serve %v: the data folder was touched: %v", test.args, err)
+		}
+	}
+}
+
+func TestServeAllByName(t *testing.T) {
+	s := serveStore(t, t.TempDir(), "products", "gateway", "orders")
+	checkEmpty(t, s.url)
+}
+
+func TestServedURL(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:80": "http://127.0.0.1:80",
+		"[::1]:80":     "http://[::1]:80",
+		"0.0.0.0:80":   "http://127.0.0.1:80 and on every other interface",
+		"[::]:80":      "http://127.0.0.1:80 and on every other interface",
+	} {
+		tcp, err := net.ResolveTCPAddr("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := servedURL(tcp); got != want {
+			t.Errorf("servedURL(%s) = %q, want %q", addr, got, want)
+		}
+	}
+}

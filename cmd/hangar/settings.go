@@ -1,0 +1,236 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Config is what a process runs with.
+type Config struct {
+	Addr       string // host:port; without a host all interfaces, port 0 any free one
+	Data       string // absolute path of the folder of the SQLite files
+	OrdersDB   string // URL; "" is SQLite
+	ProductsDB string // URL; "" is SQLite
+	AMQP       string // URL; "" is calls that stay in the process
+	ImageRoot  string // URL, without a slash at its end
+	Workers    int    // calls that a service serves at once; 0 is no limit
+	LogLevel   slog.Level
+	LogFormat  string // text or json
+
+	Origins     map[string]Origin // by the setting's name
+	File        string            // path of the configuration file; "" is none
+	UnknownKeys []string          // in that file
+}
+
+// Origin is a value as it was given, and where that was.
+type Origin struct {
+	Text   string
+	Source string // such as "flag --addr"
+}
+
+// setting is something that can be configured. The table of them is the one
+// place that knows defaults, flags, environment variables and keys of the file.
+type setting struct {
+	name     string // also the flag
+	env      []variable
+	key      []string // path in the file
+	fallback string   // the default
+	unset    string   // what an empty value means
+	usage    string
+	set      func(c *Config, text string) error // the error says what is wanted
+	isPath   bool                               // never holds a password: shown as it is
+}
+
+// variable is an environment variable. The first of a setting that is set counts.
+type variable struct {
+	name  string
+	value func(string) (string, error) // what it means; nil is what it says
+}
+
+func settings() []setting {
+	return []setting{
+		{
+			name:     "addr",
+			env:      []variable{{name: "WEB_SERVER_ADDRESS"}, {name: "PORT", value: onAllInterfaces}},
+			key:      []string{"WEB_SERVER_ADDRESS"},
+			fallback: "127.0.0.1:8000",
+			usage:    "`HOST:PORT` to listen on; port 0 is any free one",
+			set:      func(c *Config, v string) (err error) { c.Addr, err = parseAddr(v); return err },
+		},
+		{
+			name:     "data",
+			env:      []variable{{name: "HANGAR_DATA"}},
+			key:      []string{"HANGAR_DATA"},
+			fallback: "hangar-data",
+			usage:    "`FOLDER` of the SQLite files",
+			set:      func(c *Config, v string) (err error) { c.Data, err = parseFolder(v); return err },
+			isPath:   true,
+		},
+		{
+			name:  "orders-db",
+			env:   []variable{{name: "POSTGRES_URI"}},
+			key:   []string{"DB_URIS", "orders:Base"},
+			unset: "SQLite",
+			usage: "`URL` of the orders' database, postgres://…",
+			set: func(c *Config, v string) (err error) {
+				c.OrdersDB, err = parseURL(v, "postgres", "postgresql", "postgresql+psycopg2")
+				return err
+			},
+		},
+		{
+			name:  "products-db",
+			env:   []variable{{name: "REDIS_URI"}},
+			key:   []string{"REDIS_URI"},
+			unset: "SQLite",
+			usage: "`URL` of the products' database, redis://host:port/db",
+			set:   func(c *Config, v string) (err error) { c.ProductsDB, err = parseURL(v, "redis"); return err },
+		},
+		{
+			name:  "amqp",
+			env:   []variable{{name: "AMQP_URI"}},
+			key:   []string{"AMQP_URI"},
+			unset: "none: calls stay in the process",
+			usage: "`URL` of the message broker, amqp://…",
+			set: func(c *Config, v string) (err error) {
+				c.AMQP, err = parseURL(v, "amqp", "amqps", "pyamqp")
+				return err
+			},
+		},
+		{
+			name:     "image-root",
+			env:      []variable{{name: "PRODUCT_IMAGE_ROOT"}},
+			key:      []string{"PRODUCT_IMAGE_ROOT"},
+			fallback: "http://www.example.com/airship/images",
+			usage:    "`URL` that the products' images lie under",
+			set:      func(c *Config, v string) (err error) { c.ImageRoot, err = parseImageRoot(v); return err },
+		},
+		{
+			name:  "workers",
+			env:   []variable{{name: "MAX_WORKERS"}},
+			key:   []string{"max_workers"},
+			unset: "no limit",
+			usage: "`NUMBER` of calls that each service serves at once, over AMQP",
+			set:   func(c *Config, v string) (err error) { c.Workers, err = parseWorkers(v); return err },
+		},
+		{
+			name:     "log-level",
+			env:      []variable{{name: "HANGAR_LOG_LEVEL"}},
+			key:      []string{"HANGAR_LOG_LEVEL"},
+			fallback: "info",
+			usage:    "`LEVEL` from which on to log: debug, info, warn or error",
+			set:      func(c *Config, v string) (err error) { c.LogLevel, err = parseLevel(v); return err },
+		},
+		{
+			name:     "log-format",
+			env:      []variable{{name: "HANGAR_LOG_FORMAT"}},
+			key:      []string{"HANGAR_LOG_FORMAT"},
+			fallback: "text",
+			usage:    "`FORMAT` of the log: text or json",
+			set:      func(c *Config, v string) (err error) { c.LogFormat, err = parseFormat(v); return err },
+		},
+	}
+}
+
+// show returns a value for people: passwords are masked.
+func (s setting) show(text string) string {
+	switch {
+	case text == "":
+		return s.unset
+	case s.isPath:
+		return text
+	}
+	return mask(text)
+}
+
+func (s setting) variables() string {
+	var names []string
+	for _, v := range s.env {
+		names = append(names, v.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// onAllInterfaces is what PORT means on the platforms that set it.
+func onAllInterfaces(port string) (string, error) {
+	if !isPort(port) {
+		return "", errors.New("a port, 0 to 65535")
+	}
+	return ":" + port, nil
+}
+
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
+}
+
+func parseAddr(text string) (string, error) {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil || !isPort(port) {
+		return "", errors.New("HOST:PORT, such as 127.0.0.1:8000")
+	}
+	return text, nil
+}
+
+func parseFolder(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("a folder")
+	}
+	return filepath.Abs(text)
+}
+
+// parseURL accepts URLs of some schemes, and "". Its error does not quote: what
+// is no URL may still have a password in it.
+func parseURL(text string, schemes ...string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+		return "", fmt.Errorf("a URL that begins with %s://", strings.Join(schemes, ":// or "))
+	}
+	return text, nil
+}
+
+func parseImageRoot(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("a URL such as https://images.example.com/products")
+	}
+	return strings.TrimRight(text, "/"), nil
+}
+
+func parseWorkers(text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, errors.New("a number from 1 on")
+	}
+	return n, nil
+}
+
+func parseLevel(text string) (slog.Level, error) {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	level, ok := levels[strings.ToLower(text)]
+	if !ok {
+		return 0, errors.New("debug, info, warn or error")
+	}
+	return level, nil
+}
+
+func parseFormat(text string) (string, error) {
+	if text != "text" && text != "json" {
+		return "", errors.New("text or json")
+	}
+	return text, nil
+}
