@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,8 +18,6 @@ type OrderStore struct {
 	added      chan struct{}
 	relaying   chan struct{} // holds one while a Relay is under way
 	lastDetail int64         // the highest id of a line; only the writer touches it
-
-	order, list, newest, unsettled, key, events *sql.Stmt
 }
 
 var _ orders.Store = (*OrderStore)(nil)
@@ -34,18 +31,10 @@ func OpenOrders(ctx context.Context, path string) (*OrderStore, error) {
 	}
 	s := &OrderStore{db: db, added: make(chan struct{}, 1), relaying: make(chan struct{}, 1)}
 	// The ids of lines rise with those of orders: the last order has the last.
-	err = db.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM order_details
-		WHERE order_id = (SELECT max(order_id) FROM order_details)`).Scan(&s.lastDetail)
-	if err != nil {
-		return nil, errors.Join(err, db.close())
-	}
-	err = db.prepare(ctx, map[string]**sql.Stmt{
-		selectOrders("WHERE id = ?", ""):                                            &s.order,
-		selectOrders("WHERE id > ? ORDER BY id LIMIT ?", ""):                        &s.list,
-		selectOrders("WHERE id < ? ORDER BY id DESC LIMIT ?", "DESC"):               &s.newest,
-		selectOrders("WHERE change IS NOT NULL AND id > ? ORDER BY id LIMIT ?", ""): &s.unsettled,
-		"SELECT body_hash, order_id, refusal FROM idempotency_keys WHERE key = ?":   &s.key,
-		"SELECT id, type, payload FROM outbox ORDER BY id LIMIT ?":                  &s.events,
+	err = db.readers.query(ctx, `SELECT coalesce(max(id), 0) FROM order_details
+		WHERE order_id = (SELECT max(order_id) FROM order_details)`, nil, func(r *row) error {
+		s.lastDetail = r.ColumnInt64(0)
+		return nil
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.close())
@@ -56,7 +45,14 @@ func OpenOrders(ctx context.Context, path string) (*OrderStore, error) {
 // Close finishes the writes that were accepted and lets go of the file.
 func (s *OrderStore) Close() error { return s.db.close() }
 
-// selectOrders selects the orders that condition names, one row a line.
+// Orders with their lines, one row a line.
+var (
+	selectOrder     = selectOrders("WHERE id = ?", "")
+	selectPage      = selectOrders("WHERE id > ? ORDER BY id LIMIT ?", "")
+	selectNewest    = selectOrders("WHERE id < ? ORDER BY id DESC LIMIT ?", "DESC")
+	selectUnsettled = selectOrders("WHERE change IS NOT NULL AND id > ? ORDER BY id LIMIT ?", "")
+)
+
 func selectOrders(condition, direction string) string {
 	return `SELECT o.id, o.status, o.version, o.hold, o.change, o.created_at, o.changed_at,
 	               d.id, d.product_id, d.price, d.quantity
@@ -113,22 +109,23 @@ func (s *OrderStore) Insert(ctx context.Context, o hangar.Order, key *orders.Key
 
 // Key implements orders.Store.
 func (s *OrderStore) Key(ctx context.Context, key string) (*orders.Key, error) {
-	k := orders.Key{Key: key}
-	var refusal sql.NullString
-	err := s.key.QueryRowContext(readContext(ctx), key).Scan(&k.BodyHash, &k.OrderID, &refusal)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, translate(err)
-	}
-	k.Refusal, err = decodeRefusal(refusal)
-	return &k, err
+	var k *orders.Key
+	err := s.db.readers.query(ctx, "SELECT body_hash, order_id, refusal FROM idempotency_keys WHERE key = ?", []any{key}, func(r *row) error {
+		k = &orders.Key{Key: key, BodyHash: make([]byte, r.ColumnLen(0)), OrderID: r.ColumnInt64(1)}
+		r.ColumnBytes(0, k.BodyHash)
+		if r.ColumnIsNull(2) {
+			return nil
+		}
+		var err error
+		k.Refusal, err = decodeRefusal(r.ColumnText(2))
+		return err
+	})
+	return k, err
 }
 
 // Order implements orders.Store.
 func (s *OrderStore) Order(ctx context.Context, id int64) (orders.Stored, error) {
-	found, err := queryOrders(ctx, s.order, id)
+	found, err := s.query(ctx, selectOrder, id)
 	if err != nil {
 		return orders.Stored{}, fmt.Errorf("select order %d: %w", id, err)
 	}
@@ -140,14 +137,14 @@ func (s *OrderStore) Order(ctx context.Context, id int64) (orders.Stored, error)
 
 // List implements orders.Store.
 func (s *OrderStore) List(ctx context.Context, q hangar.OrderQuery) ([]hangar.Order, error) {
-	stmt, after := s.list, q.After
+	query, after := selectPage, q.After
 	if q.NewestFirst {
-		stmt = s.newest
+		query = selectNewest
 		if after == 0 {
 			after = 1<<63 - 1
 		}
 	}
-	found, err := queryOrders(ctx, stmt, after, q.Limit)
+	found, err := s.query(ctx, query, after, int64(q.Limit))
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
 	}
@@ -160,49 +157,56 @@ func (s *OrderStore) List(ctx context.Context, q hangar.OrderQuery) ([]hangar.Or
 
 // Unsettled implements orders.Store.
 func (s *OrderStore) Unsettled(ctx context.Context, after int64, limit int) ([]orders.Stored, error) {
-	found, err := queryOrders(ctx, s.unsettled, after, limit)
+	found, err := s.query(ctx, selectUnsettled, after, int64(limit))
 	if err != nil {
 		return nil, fmt.Errorf("select unsettled orders: %w", err)
 	}
 	return found, nil
 }
 
-func queryOrders(ctx context.Context, stmt *sql.Stmt, args ...any) (_ []orders.Stored, err error) {
-	rows, err := stmt.QueryContext(readContext(ctx), args...)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+func (s *OrderStore) query(ctx context.Context, query string, args ...any) ([]orders.Stored, error) {
 	var found []orders.Stored
-	for rows.Next() {
-		var (
-			o                     orders.Stored
-			change, product       sql.NullString
-			created, changed      int64
-			detail, price, amount sql.NullInt64
-		)
-		err := rows.Scan(&o.ID, &o.Status, &o.Version, &o.Hold, &change, &created, &changed,
-			&detail, &product, &price, &amount)
-		if err != nil {
-			return nil, err
-		}
-		if n := len(found); n == 0 || found[n-1].ID != o.ID {
-			o.CreatedAt, o.ChangedAt = fromMicros(created), fromMicros(changed)
-			if change.Valid {
-				if err := json.Unmarshal([]byte(change.String), &o.Change); err != nil {
-					return nil, fmt.Errorf("change of order %d: %w", o.ID, err)
-				}
+	err := s.db.readers.query(ctx, query, args, func(r *row) error {
+		if n := len(found); n == 0 || found[n-1].ID != r.ColumnInt64(0) {
+			o, err := scanOrder(r)
+			if err != nil {
+				return err
 			}
 			found = append(found, o)
 		}
-		if detail.Valid {
-			last := &found[len(found)-1]
-			last.Details = append(last.Details, hangar.OrderDetail{
-				ID: detail.Int64, ProductID: product.String, Price: hangar.Price(price.Int64), Quantity: amount.Int64,
-			})
+		if r.ColumnIsNull(7) {
+			return nil
 		}
+		last := &found[len(found)-1]
+		last.Details = append(last.Details, hangar.OrderDetail{
+			ID:        r.ColumnInt64(7),
+			ProductID: r.ColumnText(8),
+			Price:     hangar.Price(r.ColumnInt64(9)),
+			Quantity:  r.ColumnInt64(10),
+		})
+		return nil
+	})
+	return found, err
+}
+
+func scanOrder(r *row) (orders.Stored, error) {
+	o := orders.Stored{
+		Order: hangar.Order{
+			ID:        r.ColumnInt64(0),
+			Status:    hangar.OrderStatus(r.ColumnText(1)),
+			Version:   r.ColumnInt64(2),
+			Hold:      r.ColumnText(3),
+			CreatedAt: fromMicros(r.ColumnInt64(5)),
+		},
+		ChangedAt: fromMicros(r.ColumnInt64(6)),
 	}
-	return found, rows.Err()
+	if r.ColumnIsNull(4) {
+		return o, nil
+	}
+	if err := json.Unmarshal([]byte(r.ColumnText(4)), &o.Change); err != nil {
+		return o, fmt.Errorf("change of order %d: %w", o.ID, err)
+	}
+	return o, nil
 }
 
 // Begin implements orders.Store.
@@ -301,21 +305,13 @@ func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.
 	return len(events), nil
 }
 
-func (s *OrderStore) outbox(ctx context.Context, limit int) (_ []orders.Event, err error) {
-	rows, err := s.events.QueryContext(readContext(ctx), limit)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+func (s *OrderStore) outbox(ctx context.Context, limit int) ([]orders.Event, error) {
 	var events []orders.Event
-	for rows.Next() {
-		var e orders.Event
-		if err := rows.Scan(&e.ID, &e.Type, &e.Payload); err != nil {
-			return nil, err
-		}
-		events = append(events, e)
-	}
-	return events, rows.Err()
+	err := s.db.readers.query(ctx, "SELECT id, type, payload FROM outbox ORDER BY id LIMIT ?", []any{int64(limit)}, func(r *row) error {
+		events = append(events, orders.Event{ID: r.ColumnInt64(0), Type: r.ColumnText(1), Payload: []byte(r.ColumnText(2))})
+		return nil
+	})
+	return events, err
 }
 
 // Added implements orders.Store.

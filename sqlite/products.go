@@ -17,8 +17,6 @@ import (
 // ProductStore is a products.Store in a SQLite file.
 type ProductStore struct {
 	db *database
-
-	product, products, list, hold *sql.Stmt
 }
 
 var _ products.Store = (*ProductStore)(nil)
@@ -32,19 +30,7 @@ func OpenProducts(ctx context.Context, path string) (*ProductStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &ProductStore{db: db}
-	err = db.prepare(ctx, map[string]**sql.Stmt{
-		"SELECT " + productColumns + " FROM products WHERE id = ?": &s.product,
-		// CROSS JOIN keeps the ids as the outer loop, and so their order.
-		`SELECT p.id, p.title, p.passenger_capacity, p.maximum_speed, p.in_stock
-		 FROM json_each(?) ids CROSS JOIN products p ON p.id = ids.value ORDER BY ids.key`: &s.products,
-		"SELECT " + productColumns + " FROM products WHERE id > ? ORDER BY id LIMIT ?": &s.list,
-		"SELECT version FROM holds WHERE id = ?":                                       &s.hold,
-	})
-	if err != nil {
-		return nil, errors.Join(err, db.close())
-	}
-	return s, nil
+	return &ProductStore{db: db}, nil
 }
 
 // Close finishes the writes that were accepted and lets go of the file.
@@ -74,54 +60,51 @@ func (s *ProductStore) Insert(ctx context.Context, p hangar.Product) error {
 
 // Product implements products.Store.
 func (s *ProductStore) Product(ctx context.Context, id string) (hangar.Product, error) {
-	var p hangar.Product
-	err := s.product.QueryRowContext(readContext(ctx), id).
-		Scan(&p.ID, &p.Title, &p.PassengerCapacity, &p.MaximumSpeed, &p.InStock)
-	if errors.Is(err, sql.ErrNoRows) {
-		return p, hangar.NewProductNotFound(id)
-	}
+	found, err := s.query(ctx, "SELECT "+productColumns+" FROM products WHERE id = ?", id)
 	if err != nil {
-		return p, fmt.Errorf("select product: %w", translate(err))
+		return hangar.Product{}, err
 	}
-	return p, nil
+	if len(found) == 0 {
+		return hangar.Product{}, hangar.NewProductNotFound(id)
+	}
+	return found[0], nil
 }
 
 // Products implements products.Store.
 func (s *ProductStore) Products(ctx context.Context, ids []string) ([]hangar.Product, error) {
 	if len(ids) == 1 {
-		p, err := s.Product(ctx, ids[0])
-		if hangar.CodeOf(err) == hangar.ProductNotFound {
-			return nil, nil
-		}
-		return []hangar.Product{p}, err
+		return s.query(ctx, "SELECT "+productColumns+" FROM products WHERE id = ?", ids[0])
 	}
 	list, err := json.Marshal(ids)
 	if err != nil {
 		return nil, err
 	}
-	return queryProducts(ctx, s.products, string(list))
+	// CROSS JOIN keeps the ids as the outer loop, and so their order.
+	return s.query(ctx, `SELECT p.id, p.title, p.passenger_capacity, p.maximum_speed, p.in_stock
+		FROM json_each(?) ids CROSS JOIN products p ON p.id = ids.value ORDER BY ids.key`, string(list))
 }
 
 // List implements products.Store.
 func (s *ProductStore) List(ctx context.Context, after string, limit int) ([]hangar.Product, error) {
-	return queryProducts(ctx, s.list, after, limit)
+	return s.query(ctx, "SELECT "+productColumns+" FROM products WHERE id > ? ORDER BY id LIMIT ?", after, int64(limit))
 }
 
-func queryProducts(ctx context.Context, stmt *sql.Stmt, args ...any) (_ []hangar.Product, err error) {
-	rows, err := stmt.QueryContext(readContext(ctx), args...)
-	if err != nil {
-		return nil, fmt.Errorf("select products: %w", translate(err))
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+func (s *ProductStore) query(ctx context.Context, query string, args ...any) ([]hangar.Product, error) {
 	var found []hangar.Product
-	for rows.Next() {
-		var p hangar.Product
-		if err := rows.Scan(&p.ID, &p.Title, &p.PassengerCapacity, &p.MaximumSpeed, &p.InStock); err != nil {
-			return nil, err
-		}
-		found = append(found, p)
+	err := s.db.readers.query(ctx, query, args, func(r *row) error {
+		found = append(found, hangar.Product{
+			ID:                r.ColumnText(0),
+			Title:             r.ColumnText(1),
+			PassengerCapacity: r.ColumnInt64(2),
+			MaximumSpeed:      r.ColumnInt64(3),
+			InStock:           r.ColumnInt64(4),
+		})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("select products: %w", err)
 	}
-	return found, rows.Err()
+	return found, nil
 }
 
 // Delete implements products.Store.
@@ -159,13 +142,13 @@ func (s *ProductStore) Hold(ctx context.Context, h hangar.Hold) error {
 // Take implements products.Store.
 func (s *ProductStore) Take(ctx context.Context, h hangar.Hold) error {
 	// Almost always the order was held long ago: a look is enough.
-	var version int64
-	err := s.hold.QueryRowContext(readContext(ctx), h.ID).Scan(&version)
-	if err == nil && version >= h.Version {
+	held := false
+	err := s.db.readers.query(ctx, "SELECT version FROM holds WHERE id = ?", []any{h.ID}, func(r *row) error {
+		held = r.ColumnInt64(0) >= h.Version
 		return nil
-	}
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return translate(err)
+	})
+	if err != nil || held {
+		return err
 	}
 	return s.db.writer.do(ctx, func(t *tx) error {
 		held, m, err := t.nextVersion(h)
@@ -230,7 +213,9 @@ func (t *tx) nextVersion(h hangar.Hold) (held map[string]int64, known *marker, e
 		return nil, nil, err
 	}
 	if h.Version <= m.version {
-		m.refusal, err = decodeRefusal(refusedAs)
+		if refusedAs.Valid {
+			m.refusal, err = decodeRefusal(refusedAs.String)
+		}
 		return nil, &m, err
 	}
 	if err := json.Unmarshal([]byte(heldJSON), &held); err != nil {
@@ -324,12 +309,9 @@ func encodeQuantities(quantities map[string]int64) (string, error) {
 	return string(b), err
 }
 
-func decodeRefusal(s sql.NullString) (*hangar.Error, error) {
-	if !s.Valid {
-		return nil, nil
-	}
+func decodeRefusal(s string) (*hangar.Error, error) {
 	var refusal hangar.Error
-	if err := json.Unmarshal([]byte(s.String), &refusal); err != nil {
+	if err := json.Unmarshal([]byte(s), &refusal); err != nil {
 		return nil, fmt.Errorf("stored refusal: %w", err)
 	}
 	return &refusal, nil

@@ -49,7 +49,7 @@ var (
 // database is an open file: a writer and readers.
 type database struct {
 	lock    *flock.Flock
-	readers *sql.DB
+	readers *readers
 	writer  *writer
 }
 
@@ -78,16 +78,15 @@ func openDatabase(ctx context.Context, path string, k kind) (_ *database, err er
 	if err := prepareFile(ctx, path, k); err != nil {
 		return nil, err
 	}
-	// Reads are cheap and never wait for the writer: a few connections do.
-	db.readers, err = openPool(path, max(4, 2*runtime.NumCPU()), "query_only(true)")
+	pool, err := openPool(path)
 	if err != nil {
 		return nil, err
 	}
-	pool, err := openPool(path, 1)
-	if err != nil {
+	if db.writer, err = startWriter(ctx, pool); err != nil {
 		return nil, err
 	}
-	db.writer, err = startWriter(ctx, pool)
+	// Reads are short and never wait for the writer: a few connections do.
+	db.readers, err = openReaders(path, max(4, 2*runtime.NumCPU()))
 	return db, err
 }
 
@@ -149,7 +148,7 @@ func checkHeader(path string, k kind) (isNew bool, err error) {
 
 // migrate brings the file up to date.
 func migrate(ctx context.Context, path string, k kind) (err error) {
-	pool, err := openPool(path, 1)
+	pool, err := openPool(path)
 	if err != nil {
 		return err
 	}
@@ -181,42 +180,28 @@ func migrate(ctx context.Context, path string, k kind) (err error) {
 	return nil
 }
 
-// openPool opens up to n connections that all have the same pragmas.
-func openPool(path string, n int, pragmas ...string) (*sql.DB, error) {
-	query := url.Values{"_pragma": append([]string{
-		"journal_mode(WAL)",
-		"synchronous(FULL)",
-		"busy_timeout(5000)",
-		"foreign_keys(true)",
-		"cache_size(-8192)", // KiB a connection
-		"temp_store(MEMORY)",
-		"mmap_size(268435456)", // bytes; a page that is not in the cache costs no system call
-	}, pragmas...)}
+// pragmas are what every connection has.
+var pragmas = []string{
+	"journal_mode(WAL)",
+	"synchronous(FULL)",
+	"busy_timeout(5000)",
+	"foreign_keys(true)",
+	"cache_size(-8192)", // KiB
+	"temp_store(MEMORY)",
+	"mmap_size(268435456)", // bytes; a page that is not in the cache costs no system call
+}
+
+// openPool opens one connection behind database/sql.
+func openPool(path string) (*sql.DB, error) {
+	query := url.Values{"_pragma": pragmas}
 	name := (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
 	pool, err := sql.Open("sqlite", name)
 	if err != nil {
 		return nil, err
 	}
-	pool.SetMaxOpenConns(n)
-	pool.SetMaxIdleConns(n)
+	pool.SetMaxOpenConns(1)
 	return pool, nil
 }
-
-// prepare prepares the queries that readers run.
-func (db *database) prepare(ctx context.Context, queries map[string]**sql.Stmt) error {
-	for query, stmt := range queries {
-		var err error
-		if *stmt, err = db.readers.PrepareContext(ctx, query); err != nil {
-			return fmt.Errorf("prepare %s: %w", query, err)
-		}
-	}
-	return nil
-}
-
-// readContext is for reads by index, which take microseconds: the driver starts
-// a goroutine for each query whose context can be cancelled, and that costs
-// more than the query.
-func readContext(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
 
 // close finishes the writes that were accepted and lets go of the file.
 func (db *database) close() error {
@@ -225,7 +210,7 @@ func (db *database) close() error {
 		errs = append(errs, db.writer.close())
 	}
 	if db.readers != nil {
-		errs = append(errs, db.readers.Close())
+		errs = append(errs, db.readers.close())
 	}
 	return errors.Join(append(errs, db.lock.Close())...)
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -143,6 +144,56 @@ func TestDrainFinishesWhatWasAccepted(t *testing.T) {
 				t.Errorf("the product after a restart: %s, want 3 in stock", answer)
 			}
 		})
+	}
+}
+
+// Clients that keep their connections busy lose no request: each is answered,
+// or finds that nothing listens any more.
+func TestDrainLosesNoRequestOnOpenConnections(t *testing.T) {
+	c := startChild(t, t.TempDir())
+	const clients = 16
+	connected := make(chan struct{}, clients)
+	lost := make(chan error, clients)
+	for range clients {
+		go func() { lost <- postUntilRefused(t, "http://"+c.addr+"/products", connected) }()
+	}
+	for range clients {
+		<-connected
+	}
+	c.drain(t, syscall.SIGTERM)
+	for range clients {
+		if err := <-lost; err != nil {
+			t.Errorf("a request was lost: %v", err)
+		}
+	}
+	if state := c.wait(t); state.ExitCode() != 0 {
+		t.Errorf("the child ended with %v, want 0", state)
+	}
+}
+
+// postUntilRefused sends requests over one connection until it cannot connect
+// again. It reports to connected once, when the first is answered.
+func postUntilRefused(t *testing.T, url string, connected chan<- struct{}) error {
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	for first := true; ; first = false {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", url, strings.NewReader("{}"))
+		if err != nil {
+			return err
+		}
+		req.GetBody = nil // or the transport would hide a loss behind a retry
+		resp, err := transport.RoundTrip(req)
+		if first {
+			connected <- struct{}{}
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
 	}
 }
 

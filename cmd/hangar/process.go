@@ -24,6 +24,7 @@ const (
 // process is what runs in one: a server, and what works in the background.
 type process struct {
 	server     *http.Server
+	clients    *clients
 	background []func(context.Context) error // each blocks until its context is done
 	relay      *orders.Relay
 	log        *slog.Logger
@@ -40,8 +41,10 @@ func newProcess(c *Config, s *stores, log *slog.Logger) *process {
 		ImageRoot: c.ImageRoot,
 		Log:       log,
 	})
+	server := gateway.NewServer(handler, log)
 	return &process{
-		server:     gateway.NewServer(handler, log),
+		server:     server,
+		clients:    watchClients(server),
 		background: []func(context.Context) error{productService.Run, orderService.Run, relay.Run},
 		relay:      relay,
 		log:        log,
@@ -61,7 +64,7 @@ func (p *process) run(ctx context.Context, listener net.Listener) error {
 	}
 	running.Go(func() {
 		err := p.server.Serve(listener)
-		if errors.Is(err, http.ErrServerClosed) {
+		if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 			err = nil
 		}
 		ended <- err
@@ -74,6 +77,8 @@ func (p *process) run(ctx context.Context, listener net.Listener) error {
 	case err := <-ended:
 		errs = append(errs, errors.New("a part of the process ended by itself"), err)
 	}
+	listener.Close() // says no more than that it is closed
+	p.clients.leave()
 	errs = append(errs, p.finishRequests(background))
 	stop()
 	running.Wait()

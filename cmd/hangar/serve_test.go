@@ -198,6 +198,19 @@ func TestWhatIsNotAvailableIsSaid(t *testing.T) {
 	}
 }
 
+func TestLogLevel(t *testing.T) {
+	for level, want := range map[string]bool{"info": true, "warn": true, "error": false} {
+		s := serveStore(t, t.TempDir(), "--workers", "3", "--log-level", level)
+		s.stop()
+		if got := strings.Contains(s.stderr.String(), "workers limits calls over AMQP"); got != want {
+			t.Errorf("at level %s the log has the warning: %v, want %v:\n%s", level, got, want, s.stderr)
+		}
+		if got := strings.Contains(s.stderr.String(), "draining"); got != (level == "info") {
+			t.Errorf("at level %s the log has the information: %v:\n%s", level, got, s.stderr)
+		}
+	}
+}
+
 func TestServeAllByName(t *testing.T) {
 	s := serveStore(t, t.TempDir(), "products", "gateway", "orders")
 	checkEmpty(t, s.url)

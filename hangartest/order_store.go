@@ -1,0 +1,458 @@
+package hangartest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hangar"
+	"hangar/orders"
+)
+
+// TestOrderStore tests what orders.Store promises.
+func TestOrderStore(t *testing.T, open func(t *testing.T) orders.Store) {
+	runAll(t, open, []subtest[orders.Store]{
+		{"Insert gives rising ids and Order returns what was stored", testInsert},
+		{"Insert with a known key is a conflict and stores nothing", testInsertKnownKey},
+		{"Insert with one key from many sides stores one order", testInsertSameKeyAtOnce},
+		{"an order of 1000 lines keeps their order", testManyLines},
+		{"any text is kept as it is", testOrderTexts},
+		{"the largest amounts are kept exactly", testLargestAmounts},
+		{"an unknown order is not found", testUnknownOrder},
+		{"an unknown key is nil", testUnknownKey},
+		{"List returns pages in both orders", testListOrders},
+		{"Begin makes the next version", testBegin},
+		{"Begin is conditional", testBeginConflicts},
+		{"Begin at once from many sides succeeds once", testBeginAtOnce},
+		{"Settle confirms a creation and stores its event", testSettleCreate},
+		{"Settle rejects a creation and stores the refusal with the key", testSettleReject},
+		{"Settle replaces prices and quantities", testSettleUpdate},
+		{"Settle without lines leaves them", testSettleLeavesLines},
+		{"Settle deletes an order, not its key", testSettleDelete},
+		{"Settle is conditional and says when others were faster", testSettleOnce},
+		{"Settle at once from many sides stores one event", testSettleAtOnce},
+		{"ids are not given again after a deletion", testIDsAfterDeletion},
+		{"Unsettled returns pages of orders with a change", testUnsettled},
+		{"Relay passes events in their order and deletes them", testRelay},
+		{"Relay keeps what could not be published", testRelayFailure},
+		{"Relay of an empty outbox publishes nothing", testRelayEmpty},
+		{"Relay loses no event that is added meanwhile", testRelayMeanwhile},
+		{"Relay at once from many sides loses no event", testRelayAtOnce},
+		{"Added hints at new events", testAdded},
+		{"SweepKeys forgets what is older", testSweepKeys},
+	})
+}
+
+var keyBody = bytes.Repeat([]byte{0, 0xff}, 16)
+
+func newOrder(lines ...hangar.OrderDetail) hangar.Order {
+	return hangar.Order{
+		Details:   lines,
+		Status:    hangar.Pending,
+		Version:   1,
+		Hold:      "0199f5a0-0000-7000-8000-000000000001",
+		CreatedAt: noon,
+	}
+}
+
+func insert(t *testing.T, s orders.Store, o hangar.Order, key *orders.Key) orders.Stored {
+	t.Helper()
+	stored, err := s.Insert(t.Context(), o, key)
+	wantNil(t, "Insert", err)
+	return stored
+}
+
+// insertConfirmed inserts an order and settles it without an event.
+func insertConfirmed(t *testing.T, s orders.Store, lines ...hangar.OrderDetail) orders.Stored {
+	t.Helper()
+	stored := insert(t, s, newOrder(lines...), nil)
+	settle(t, s, stored.ID, 1, orders.Settlement{Status: hangar.Confirmed})
+	return getStored(t, s, stored.ID)
+}
+
+func insertEvent(t *testing.T, s orders.Store, payload string) {
+	t.Helper()
+	stored := insert(t, s, newOrder(line("a", 1)), nil)
+	event := &orders.Event{Type: hangar.OrderCreatedEvent, Payload: []byte(payload)}
+	settle(t, s, stored.ID, 1, orders.Settlement{Status: hangar.Confirmed, Event: event})
+}
+
+func settle(t *testing.T, s orders.Store, id, version int64, c orders.Settlement) {
+	t.Helper()
+	settled, err := s.Settle(t.Context(), id, version, c)
+	if err != nil || !settled {
+		t.Fatalf("Settle(%d, version %d) = %v, %v, want true", id, version, settled, err)
+	}
+}
+
+func begin(t *testing.T, s orders.Store, id, version int64, c orders.Change) {
+	t.Helper()
+	wantNil(t, fmt.Sprintf("Begin(%d, version %d)", id, version), s.Begin(t.Context(), id, version, c))
+}
+
+func getStored(t *testing.T, s orders.Store, id int64) orders.Stored {
+	t.Helper()
+	stored, err := s.Order(t.Context(), id)
+	wantNil(t, fmt.Sprintf("Order(%d)", id), err)
+	return stored
+}
+
+// listed returns the ids of a page.
+func listed(t *testing.T, s orders.Store, q hangar.OrderQuery) []int64 {
+	t.Helper()
+	list, err := s.List(t.Context(), q)
+	wantNil(t, fmt.Sprintf("List(%+v)", q), err)
+	ids := []int64{}
+	for _, o := range list {
+		ids = append(ids, o.ID)
+	}
+	return ids
+}
+
+// relayed empties the outbox.
+func relayed(t *testing.T, s orders.Store, limit int) []orders.Event {
+	t.Helper()
+	var events []orders.Event
+	for {
+		n, err := s.Relay(t.Context(), limit, func(_ context.Context, batch []orders.Event) error {
+			if len(batch) == 0 || len(batch) > limit {
+				t.Errorf("Relay(%d) passed %d events, want 1 to %d", limit, len(batch), limit)
+			}
+			events = append(events, batch...)
+			return nil
+		})
+		wantNil(t, "Relay", err)
+		if n == 0 {
+			return events
+		}
+	}
+}
+
+func payloads(events []orders.Event) []string {
+	list := []string{}
+	for _, e := range events {
+		list = append(list, string(e.Payload))
+	}
+	return list
+}
+
+func testInsert(t *testing.T, s orders.Store) {
+	lastOrder, lastLine := int64(0), int64(0)
+	for range 3 {
+		want := newOrder(line("b", 2), line("a", 1), line("b", 3))
+		given := newOrder(line("b", 2), line("a", 1), line("b", 3))
+		stored := insert(t, s, given, nil)
+		wantEqual(t, "the order that was passed to Insert, afterwards", given, want)
+		if stored.ID <= lastOrder {
+			t.Errorf("id of an order after %d: %d, want a higher one", lastOrder, stored.ID)
+		}
+		lastOrder = stored.ID
+		if len(stored.Details) != 3 {
+			t.Fatalf("lines of an order of 3: %+v", stored.Details)
+		}
+		want.ID = stored.ID
+		for i := range want.Details {
+			if id := stored.Details[i].ID; id <= lastLine {
+				t.Errorf("id of a line after %d: %d, want a higher one", lastLine, id)
+			}
+			lastLine = stored.Details[i].ID
+			want.Details[i].ID = lastLine
+		}
+		wantEqual(t, "the order that Insert returned", stored.Order, want)
+		wantEqual(t, "the change of a new order", stored.Change, &orders.Change{Kind: orders.Create})
+		got := getStored(t, s, stored.ID)
+		if !got.ChangedAt.Equal(stored.ChangedAt) {
+			t.Errorf("ChangedAt of order %d: %v, want %v as Insert returned", got.ID, got.ChangedAt, stored.ChangedAt)
+		}
+		wantEqual(t, "the order that Order returned", got, stored)
+		if zone, _ := got.CreatedAt.Zone(); zone != "UTC" {
+			t.Errorf("CreatedAt is in the zone %s, want UTC", zone)
+		}
+	}
+}
+
+func testInsertKnownKey(t *testing.T, s orders.Store) {
+	first := insert(t, s, newOrder(line("a", 1)), &orders.Key{Key: "k", BodyHash: keyBody})
+	want := &orders.Key{Key: "k", BodyHash: keyBody, OrderID: first.ID}
+	for _, key := range []*orders.Key{{Key: "k", BodyHash: keyBody}, {Key: "k", BodyHash: []byte("other")}} {
+		_, err := s.Insert(t.Context(), newOrder(line("b", 1)), key)
+		wantCode(t, "Insert with a known key", err, hangar.Conflict)
+	}
+	got, err := s.Key(t.Context(), "k")
+	wantNil(t, "Key", err)
+	wantEqual(t, "the key after others tried to use it", got, want)
+	wantEqual(t, "orders after the conflicts", listed(t, s, hangar.OrderQuery{Limit: 10}), []int64{first.ID})
+	insert(t, s, newOrder(line("b", 1)), &orders.Key{Key: "K", BodyHash: keyBody})
+	insert(t, s, newOrder(line("b", 1)), nil)
+	insert(t, s, newOrder(line("b", 1)), nil)
+}
+
+func testInsertSameKeyAtOnce(t *testing.T, s orders.Store) {
+	var wg sync.WaitGroup
+	errs := make([]error, 50)
+	for i := range errs {
+		wg.Go(func() {
+			_, errs[i] = s.Insert(t.Context(), newOrder(line("a", 1)), &orders.Key{Key: "k", BodyHash: keyBody})
+		})
+	}
+	wg.Wait()
+	inserted := 0
+	for _, err := range errs {
+		if err == nil {
+			inserted++
+			continue
+		}
+		wantCode(t, "Insert with a key that others use", err, hangar.Conflict)
+	}
+	if ids := listed(t, s, hangar.OrderQuery{Limit: 100}); inserted != 1 || len(ids) != 1 {
+		t.Errorf("50 inserts with one key: %d succeeded and %d orders are stored, want 1 and 1", inserted, len(ids))
+	}
+}
+
+func testManyLines(t *testing.T, s orders.Store) {
+	lines := make([]hangar.OrderDetail, hangar.MaxOrderLines)
+	for i := range lines {
+		lines[i] = line(fmt.Sprint("p", (i*7)%1000), int64(i+1))
+	}
+	stored := insert(t, s, newOrder(lines...), nil)
+	got := getStored(t, s, stored.ID)
+	if len(got.Details) != len(lines) {
+		t.Fatalf("an order of %d lines came back with %d", len(lines), len(got.Details))
+	}
+	for i, d := range got.Details {
+		lines[i].ID = d.ID
+	}
+	wantEqual(t, "the lines", got.Details, lines)
+	insert(t, s, newOrder(line("a", 1)), nil)
+	list, err := s.List(t.Context(), hangar.OrderQuery{Limit: 1})
+	wantNil(t, "List", err)
+	if len(list) != 1 || len(list[0].Details) != len(lines) {
+		t.Errorf("List with the limit 1 returned %d orders, want 1 with all its lines", len(list))
+	}
+}
+
+func testOrderTexts(t *testing.T, s orders.Store) {
+	for _, id := range []string{"ü/é ☃", "🚀", "a'b\"c\\d", "%_", "e\u0301", "123", " ", "'; DROP TABLE orders; --"} {
+		stored := insert(t, s, newOrder(line(id, 1)), &orders.Key{Key: "key " + id, BodyHash: keyBody})
+		if got := getStored(t, s, stored.ID).Details[0].ProductID; got != id {
+			t.Errorf("product id %q came back as %q", id, got)
+		}
+		key, err := s.Key(t.Context(), "key "+id)
+		if err != nil || key == nil || key.OrderID != stored.ID {
+			t.Errorf("Key(%q) = %+v, %v, want order %d", "key "+id, key, err, stored.ID)
+		}
+	}
+}
+
+func testLargestAmounts(t *testing.T, s orders.Store) {
+	want := hangar.OrderDetail{ProductID: "a", Price: hangar.MaxPrice, Quantity: hangar.MaxQuantity}
+	free := hangar.OrderDetail{ProductID: "a", Price: 0, Quantity: 1}
+	stored := insert(t, s, newOrder(want, free), nil)
+	got := getStored(t, s, stored.ID)
+	want.ID, free.ID = stored.Details[0].ID, stored.Details[1].ID
+	wantEqual(t, "the lines", got.Details, []hangar.OrderDetail{want, free})
+}
+
+func testUnknownOrder(t *testing.T, s orders.Store) {
+	known := insert(t, s, newOrder(line("a", 1)), nil)
+	for _, id := range []int64{known.ID + 1, 0, -1, 1<<63 - 1} {
+		_, err := s.Order(t.Context(), id)
+		wantCode(t, fmt.Sprintf("Order(%d)", id), err, hangar.OrderNotFound)
+		if want := fmt.Sprintf("Order with id %d not found", id); err.Error() != want {
+			t.Errorf("Order(%d): %q, want %q", id, err, want)
+		}
+	}
+}
+
+func testUnknownKey(t *testing.T, s orders.Store) {
+	insert(t, s, newOrder(line("a", 1)), &orders.Key{Key: "k", BodyHash: keyBody})
+	for _, key := range []string{"", "K", "k ", "unknown"} {
+		if got, err := s.Key(t.Context(), key); got != nil || err != nil {
+			t.Errorf("Key(%q) = %+v, %v, want nil", key, got, err)
+		}
+	}
+}
+
+func testListOrders(t *testing.T, s orders.Store) {
+	for _, newest := range []bool{false, true} {
+		q := hangar.OrderQuery{Limit: 10, NewestFirst: newest}
+		wantEqual(t, fmt.Sprintf("List(%+v) of nothing", q), listed(t, s, q), []int64{})
+	}
+	var id [6]int64
+	for i := range id {
+		id[i] = insertConfirmed(t, s, line("b", 1), line("a", 2)).ID
+	}
+	for _, test := range []struct {
+		q    hangar.OrderQuery
+		want []int64
+	}{
+		{hangar.OrderQuery{Limit: 10}, id[:]},
+		{hangar.OrderQuery{Limit: 2}, id[:2]},
+		{hangar.OrderQuery{Limit: 2, After: id[1]}, id[2:4]},
+		{hangar.OrderQuery{Limit: 2, After: id[4]}, id[5:]},
+		{hangar.OrderQuery{Limit: 2, After: id[5]}, []int64{}},
+		{hangar.OrderQuery{Limit: 2, NewestFirst: true}, []int64{id[5], id[4]}},
+		{hangar.OrderQuery{Limit: 3, After: id[4], NewestFirst: true}, []int64{id[3], id[2], id[1]}},
+		{hangar.OrderQuery{Limit: 3, After: id[1], NewestFirst: true}, []int64{id[0]}},
+		{hangar.OrderQuery{Limit: 3, After: id[0], NewestFirst: true}, []int64{}},
+	} {
+		wantEqual(t, fmt.Sprintf("ids of List(%+v)", test.q), listed(t, s, test.q), test.want)
+	}
+	list, err := s.List(t.Context(), hangar.OrderQuery{Limit: 10, NewestFirst: true})
+	wantNil(t, "List", err)
+	for _, o := range list {
+		wantEqual(t, fmt.Sprintf("order %d in the list", o.ID), o, getStored(t, s, o.ID).Order)
+	}
+}
+
+func testRelay(t *testing.T, s orders.Store) {
+	var want []string
+	for i := range 5 {
+		want = append(want, fmt.Sprintf(`{"n":%d,"text":"ü ☃"}`, i))
+		insertEvent(t, s, want[i])
+	}
+	n, err := s.Relay(t.Context(), 2, func(_ context.Context, events []orders.Event) error {
+		wantEqual(t, "the first two events", payloads(events), want[:2])
+		return nil
+	})
+	if n != 2 || err != nil {
+		t.Fatalf("Relay(2) = %d, %v, want 2", n, err)
+	}
+	rest := relayed(t, s, 2)
+	if diff := cmp.Diff(want[2:], payloads(rest)); diff != "" {
+		t.Fatalf("the other events (-want +got):\n%s", diff)
+	}
+	last := int64(0)
+	for _, e := range rest {
+		if e.Type != hangar.OrderCreatedEvent || e.ID <= last {
+			t.Errorf("event %d after event %d has the type %q, want a rising id and %q", e.ID, last, e.Type, hangar.OrderCreatedEvent)
+		}
+		last = e.ID
+	}
+}
+
+func testRelayFailure(t *testing.T, s orders.Store) {
+	insertEvent(t, s, "1")
+	insertEvent(t, s, "2")
+	down := errors.New("the broker is down")
+	for range 3 {
+		n, err := s.Relay(t.Context(), 10, func(_ context.Context, events []orders.Event) error {
+			wantEqual(t, "events that are passed again", payloads(events), []string{"1", "2"})
+			return down
+		})
+		if n != 0 || !errors.Is(err, down) {
+			t.Errorf("Relay = %d, %v, want 0 and the error of publish", n, err)
+		}
+	}
+	wantEqual(t, "events after the failures", payloads(relayed(t, s, 10)), []string{"1", "2"})
+}
+
+func testRelayEmpty(t *testing.T, s orders.Store) {
+	n, err := s.Relay(t.Context(), 10, func(_ context.Context, events []orders.Event) error {
+		t.Errorf("publish was called with %d events of an empty outbox", len(events))
+		return nil
+	})
+	if n != 0 || err != nil {
+		t.Errorf("Relay of an empty outbox = %d, %v, want 0", n, err)
+	}
+}
+
+// An order is confirmed between the moment at which events were published and
+// the one at which they are deleted.
+func testRelayMeanwhile(t *testing.T, s orders.Store) {
+	insertEvent(t, s, "1")
+	n, err := s.Relay(t.Context(), 10, func(context.Context, []orders.Event) error {
+		insertEvent(t, s, "2")
+		return nil
+	})
+	if n != 1 || err != nil {
+		t.Fatalf("Relay = %d, %v, want 1", n, err)
+	}
+	wantEqual(t, "events after one was added while another was published", payloads(relayed(t, s, 10)), []string{"2"})
+}
+
+func testRelayAtOnce(t *testing.T, s orders.Store) {
+	var (
+		mu        sync.Mutex
+		published = map[string]bool{}
+		stop      = make(chan struct{})
+		relays    sync.WaitGroup
+	)
+	for range 4 {
+		relays.Go(func() {
+			for stopped := false; !stopped; {
+				select {
+				case <-stop:
+					stopped = true
+				default:
+				}
+				_, err := s.Relay(t.Context(), 2, func(_ context.Context, events []orders.Event) error {
+					mu.Lock()
+					defer mu.Unlock()
+					for _, payload := range payloads(events) {
+						published[payload] = true
+					}
+					return nil
+				})
+				if err != nil {
+					t.Errorf("Relay: %v, want no error", err)
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		insertEvent(t, s, fmt.Sprint(i))
+	}
+	close(stop)
+	relays.Wait()
+	for _, payload := range payloads(relayed(t, s, 10)) {
+		published[payload] = true
+	}
+	if len(published) != 100 {
+		t.Errorf("of 100 events %d were published, want all", len(published))
+	}
+}
+
+func testAdded(t *testing.T, s orders.Store) {
+	insertEvent(t, s, "1")
+	select {
+	case <-s.Added():
+	case <-t.Context().Done():
+		t.Error("Added received nothing after an event was added")
+	}
+	relayed(t, s, 10)
+	for range 300 { // nobody listens, and nobody waits for that
+		insertEvent(t, s, "2")
+	}
+	select {
+	case <-s.Added():
+	case <-t.Context().Done():
+		t.Error("Added received nothing after 300 events were added")
+	}
+}
+
+func testSweepKeys(t *testing.T, s orders.Store) {
+	var ids []int64
+	for i, key := range []string{"old", "limit", "new"} {
+		o := newOrder(line("a", 1))
+		o.CreatedAt = noon.Add(time.Duration(i-1) * time.Second)
+		ids = append(ids, insert(t, s, o, &orders.Key{Key: key, BodyHash: keyBody}).ID)
+	}
+	wantNil(t, "SweepKeys", s.SweepKeys(t.Context(), noon))
+	for key, want := range map[string]bool{"old": false, "limit": true, "new": true} {
+		got, err := s.Key(t.Context(), key)
+		wantNil(t, "Key", err)
+		if (got != nil) != want {
+			t.Errorf("key %s after sweeping up to its neighbour: %+v, want it kept: %v", key, got, want)
+		}
+	}
+	wantEqual(t, "orders after keys were swept", listed(t, s, hangar.OrderQuery{Limit: 10}), ids)
+	insert(t, s, newOrder(line("a", 1)), &orders.Key{Key: "old", BodyHash: []byte("other")})
+	wantNil(t, "SweepKeys of nothing", s.SweepKeys(t.Context(), noon.Add(-time.Hour)))
+}
