@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,6 +43,8 @@ type Service struct {
 	stock hangar.Stock
 	log   *slog.Logger
 	live  liveOrders
+
+	recovered atomic.Int64 // the order after which recovery goes on; 0 is the beginning
 }
 
 var _ hangar.OrderService = (*Service)(nil)

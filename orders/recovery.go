@@ -37,10 +37,11 @@ func (s *Service) Run(ctx context.Context) error {
 // Recover settles every change that no request of this service works on. A
 // request of another process may: both then do the same, and the first one to
 // write it wins. It returns how many it settled, and the
-// first error that says it is no use to go on.
+// first error that says it is no use to go on; the next call goes on after the
+// order that gave it, so that none keeps the others from being settled.
 func (s *Service) Recover(ctx context.Context) (int, error) {
 	settled := 0
-	for after := int64(0); ; {
+	for after := s.recovered.Load(); ; {
 		batch, err := s.store.Unsettled(ctx, after, recoverBatch)
 		if err != nil {
 			return settled, err
@@ -52,11 +53,13 @@ func (s *Service) Recover(ctx context.Context) (int, error) {
 			}
 			_, err := s.settle(ctx, stored)
 			if err != nil && !isRefusal(err) && !overtaken(err) {
+				s.recovered.Store(stored.ID)
 				return settled, err
 			}
 			settled++
 		}
 		if len(batch) < recoverBatch {
+			s.recovered.Store(0)
 			return settled, nil
 		}
 	}

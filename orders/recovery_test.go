@@ -204,3 +204,38 @@ func TestRunRecoversAndEndsWithItsContext(t *testing.T) {
 		t.Errorf("unsettled after Run: %+v, %v, want none", unsettled, err)
 	}
 }
+
+// stuck is a stock that never answers for one hold.
+type stuck struct{ hold atomic.Pointer[string] }
+
+func (s *stuck) Hold(_ context.Context, h hangar.Hold) error {
+	if id := s.hold.Load(); id != nil && *id == h.ID {
+		return errDown
+	}
+	return nil
+}
+
+func TestOneStuckOrderDoesNotKeepOthersUnsettled(t *testing.T) {
+	store, down := openStore(t), &breakable{}
+	s := orders.NewService(store, down, noLog)
+	down.down.Store(true)
+	for range 3 {
+		_, err := s.CreateOrder(t.Context(), oneLine(1))
+		wantCode(t, "CreateOrder while the stock is down", err, hangar.Unavailable)
+	}
+	left, err := store.Unsettled(t.Context(), 0, 10)
+	if err != nil || len(left) != 3 {
+		t.Fatalf("unsettled: %d, %v, want 3", len(left), err)
+	}
+	stock := &stuck{}
+	stock.hold.Store(&left[0].Hold)
+	next := orders.NewService(store, stock, noLog)
+	for range 2 { // the first call stops at the stuck one, the next goes on behind it
+		if _, err := next.Recover(t.Context()); err != nil && !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+	}
+	wantStatus(t, next, left[0].ID, hangar.Pending)
+	wantStatus(t, next, left[1].ID, hangar.Confirmed)
+	wantStatus(t, next, left[2].ID, hangar.Confirmed)
+}

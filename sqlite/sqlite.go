@@ -61,6 +61,10 @@ func openDatabase(ctx context.Context, path string, k kind) (_ *database, err er
 	if err != nil {
 		return nil, err
 	}
+	// Before anything is made beside a file that is not ours.
+	if _, err := checkHeader(path, k); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	lock := flock.New(path + ".lock")
 	locked, err := lock.TryLock()
 	if err != nil {

@@ -16,18 +16,21 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestOrderStore(t *testing.T) {
+	t.Parallel()
 	hangartest.TestOrderStore(t, func(t *testing.T) orders.Store {
 		return openOrders(t, filepath.Join(t.TempDir(), "orders.db"))
 	})
 }
 
 func TestProductStore(t *testing.T) {
+	t.Parallel()
 	hangartest.TestProductStore(t, func(t *testing.T) products.Store {
 		return openProducts(t, filepath.Join(t.TempDir(), "products.db"))
 	})
 }
 
 func TestServices(t *testing.T) {
+	t.Parallel()
 	hangartest.TestServices(t, func(t *testing.T) hangartest.Services {
 		dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
 		p := products.NewService(openProducts(t, filepath.Join(dir, "products.db")), log)
@@ -36,9 +39,15 @@ func TestServices(t *testing.T) {
 	})
 }
 
-func TestCrashes(t *testing.T) { hangartest.TestCrashes(t, openStores) }
+func TestCrashes(t *testing.T) {
+	t.Parallel()
+	hangartest.TestCrashes(t, openStores)
+}
 
-func TestTogether(t *testing.T) { hangartest.TestTogether(t, openStores) }
+func TestTogether(t *testing.T) {
+	t.Parallel()
+	hangartest.TestTogether(t, openStores)
+}
 
 func openStores(t *testing.T) hangartest.Stores {
 	dir := t.TempDir()

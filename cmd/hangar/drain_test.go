@@ -14,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // child is "hangar serve" in a process of its own.
@@ -96,17 +95,25 @@ func slowRequest(t *testing.T, addr, path, body string) net.Conn {
 	return conn
 }
 
-// waitUntilClosed waits until nothing listens any more.
-func waitUntilClosed(t *testing.T, addr string) {
+// idleConnection returns a connection that was answered and asks nothing more.
+func idleConnection(t *testing.T, addr string) *bufio.Reader {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			return
-		}
-		conn.Close()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("the child still listens 10 s after the signal")
+	t.Cleanup(func() { conn.Close() })
+	io.WriteString(conn, "GET /products HTTP/1.1\r\nHost: x\r\n\r\n")
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func TestDrainFinishesWhatWasAccepted(t *testing.T) {
@@ -120,8 +127,16 @@ func TestDrainFinishesWhatWasAccepted(t *testing.T) {
 			}
 			order := `{"order_details": [{"product_id": "x", "price": "1.50", "quantity": 2}]}`
 			conn := slowRequest(t, c.addr, "/orders", order)
+			idle := idleConnection(t, c.addr)
 			c.drain(t, signal)
-			waitUntilClosed(t, c.addr)
+			// Idle connections are closed when nothing is waited for but requests.
+			if b, err := idle.ReadByte(); err != io.EOF {
+				t.Fatalf("the idle connection has %q, %v, want its end", b, err)
+			}
+			if conn, err := net.Dial("tcp", c.addr); err == nil {
+				conn.Close()
+				t.Error("the child still listens while it drains")
+			}
 			io.WriteString(conn, order)
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
