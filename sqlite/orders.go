@@ -45,19 +45,21 @@ func OpenOrders(ctx context.Context, path string) (*OrderStore, error) {
 // Close finishes the writes that were accepted and lets go of the file.
 func (s *OrderStore) Close() error { return s.db.close() }
 
-// Orders with their lines, one row a line.
+// Orders with their lines, one row a line. A plus before a parameter hides its
+// value from the query planner, which would else look at each new value of an
+// id or a limit, and prepare the query anew for it.
 var (
-	selectOrder     = selectOrders("WHERE id = ?", "")
-	selectPage      = selectOrders("WHERE id > ? ORDER BY id LIMIT ?", "")
-	selectNewest    = selectOrders("WHERE id < ? ORDER BY id DESC LIMIT ?", "DESC")
-	selectUnsettled = selectOrders("WHERE change IS NOT NULL AND id > ? ORDER BY id LIMIT ?", "")
+	selectOrder     = selectOrders("= +?", "")
+	selectPage      = selectOrders("IN (SELECT id FROM orders WHERE id > +? ORDER BY id LIMIT +?)", "")
+	selectNewest    = selectOrders("IN (SELECT id FROM orders WHERE id < +? ORDER BY id DESC LIMIT +?)", "DESC")
+	selectUnsettled = selectOrders("IN (SELECT id FROM orders WHERE change IS NOT NULL AND id > +? ORDER BY id LIMIT +?)", "")
 )
 
-func selectOrders(condition, direction string) string {
+func selectOrders(ids, direction string) string {
 	return `SELECT o.id, o.status, o.version, o.hold, o.change, o.created_at, o.changed_at,
 	               d.id, d.product_id, d.price, d.quantity
-	        FROM (SELECT * FROM orders ` + condition + `) o
-	        LEFT JOIN order_details d ON d.order_id = o.id
+	        FROM orders o LEFT JOIN order_details d ON d.order_id = o.id
+	        WHERE o.id ` + ids + `
 	        ORDER BY o.id ` + direction + `, d.id`
 }
 
@@ -307,7 +309,7 @@ func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.
 
 func (s *OrderStore) outbox(ctx context.Context, limit int) ([]orders.Event, error) {
 	var events []orders.Event
-	err := s.db.readers.query(ctx, "SELECT id, type, payload FROM outbox ORDER BY id LIMIT ?", []any{int64(limit)}, func(r *row) error {
+	err := s.db.readers.query(ctx, "SELECT id, type, payload FROM outbox ORDER BY id LIMIT +?", []any{int64(limit)}, func(r *row) error {
 		events = append(events, orders.Event{ID: r.ColumnInt64(0), Type: r.ColumnText(1), Payload: []byte(r.ColumnText(2))})
 		return nil
 	})

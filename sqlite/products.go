@@ -86,7 +86,7 @@ func (s *ProductStore) Products(ctx context.Context, ids []string) ([]hangar.Pro
 
 // List implements products.Store.
 func (s *ProductStore) List(ctx context.Context, after string, limit int) ([]hangar.Product, error) {
-	return s.query(ctx, "SELECT "+productColumns+" FROM products WHERE id > ? ORDER BY id LIMIT ?", after, int64(limit))
+	return s.query(ctx, "SELECT "+productColumns+" FROM products WHERE id > +? ORDER BY id LIMIT +?", after, int64(limit))
 }
 
 func (s *ProductStore) query(ctx context.Context, query string, args ...any) ([]hangar.Product, error) {

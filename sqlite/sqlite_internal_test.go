@@ -79,7 +79,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		query string
 		steps []string // what the plan must have
 	}{
-		{"order", orders, selectOrder, []string{"SEARCH orders USING INTEGER PRIMARY KEY", "SEARCH d USING PRIMARY KEY"}},
+		{"order", orders, selectOrder, []string{"SEARCH o USING INTEGER PRIMARY KEY", "SEARCH d USING PRIMARY KEY"}},
 		{"page", orders, selectPage, []string{"SEARCH orders USING INTEGER PRIMARY KEY", "SEARCH d USING PRIMARY KEY"}},
 		{"newest", orders, selectNewest, []string{"SEARCH orders USING INTEGER PRIMARY KEY", "SEARCH d USING PRIMARY KEY"}},
 		{"unsettled", orders, selectUnsettled, []string{"SEARCH orders USING INDEX orders_unsettled", "SEARCH d USING PRIMARY KEY"}},
@@ -89,7 +89,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		{"last line", orders, "SELECT max(id) FROM order_details WHERE order_id = (SELECT max(order_id) FROM order_details)", []string{"SEARCH order_details USING PRIMARY KEY"}},
 		{"deletion", orders, "DELETE FROM order_details WHERE order_id = ?", []string{"SEARCH order_details USING PRIMARY KEY"}},
 		{"product", products, "SELECT " + productColumns + " FROM products WHERE id = ?", []string{"SEARCH products USING PRIMARY KEY"}},
-		{"page of products", products, "SELECT " + productColumns + " FROM products WHERE id > ? ORDER BY id LIMIT ?", []string{"SEARCH products USING PRIMARY KEY"}},
+		{"page of products", products, "SELECT " + productColumns + " FROM products WHERE id > +? ORDER BY id LIMIT +?", []string{"SEARCH products USING PRIMARY KEY"}},
 		{"hold", products, "SELECT version FROM holds WHERE id = ?", []string{"SEARCH holds USING PRIMARY KEY"}},
 		{"sweep of holds", products, "SELECT id FROM holds WHERE changed_at < ? LIMIT ?", []string{"holds_changed_at"}},
 	} {
