@@ -14,8 +14,8 @@ import (
 
 const (
 	relayBatch   = 100
-	relayGather  = 5 * time.Millisecond // events that come together are sent, and deleted, together
-	relayPoll    = time.Second          // in case a hint of the store was lost
+	relayGather  = 10 * time.Millisecond // events that come together are sent, and deleted, together
+	relayPoll    = time.Second           // in case a hint of the store was lost
 	relayBackoff = 100 * time.Millisecond
 	relaySlowest = 5 * time.Second
 )
