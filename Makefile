@@ -28,8 +28,8 @@ deps: ## fetch what the build and the tests need
 	$(GO) mod download
 
 .PHONY: test
-test: ## every test, with the race detector where a C compiler is
-	$(GO) test $(RACE) ./...
+test: ## run every test, with the race detector where a C compiler is
+	$(GO) test $(RACE) -count=1 ./...
 
 .PHONY: kill
 kill: ## kill the store 1,000 times under load, and count (an hour)

@@ -1,0 +1,14 @@
+package faults_test
+
+import (
+	"testing"
+
+	"hangar/hangartest"
+)
+
+// TestContractOfTheBinary replays the HTTP contract against the real process.
+func TestContractOfTheBinary(t *testing.T) {
+	p := start(t, buildHangar(t), t.TempDir(), "")
+	hangartest.TestHTTPContract(t, p.url)
+	p.drain(t)
+}

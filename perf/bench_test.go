@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"hangar"
+	"hangar/gateway"
+	"hangar/orders"
+	"hangar/products"
+	"hangar/sqlite"
+)
+
+// newAPI returns a store's handler, with one product in it.
+func newAPI(b *testing.B) http.Handler {
+	b.Helper()
+	dir, log := b.TempDir(), slog.New(slog.DiscardHandler)
+	orderStore, err := sqlite.OpenOrders(b.Context(), filepath.Join(dir, "orders.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	productStore, err := sqlite.OpenProducts(b.Context(), filepath.Join(dir, "products.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := orderStore.Close(); err != nil {
+			b.Error(err)
+		}
+		if err := productStore.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	p := products.NewService(productStore, log)
+	err = p.PutProduct(b.Context(), hangar.Product{ID: "the_odyssey", Title: "The Odyssey", InStock: hangar.MaxInteger})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return gateway.New(gateway.Config{Orders: orders.NewService(orderStore, p, log), Products: p, Log: log})
+}
+
+func request(b *testing.B, api http.Handler, method, path, body string) {
+	w := httptest.NewRecorder()
+	api.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	if w.Code != http.StatusOK {
+		b.Errorf("%s %s answered %d %s", method, path, w.Code, w.Body)
+	}
+}
+
+const anOrder = `{"order_details":[{"product_id":"the_odyssey","price":"100000.99","quantity":1}]}`
+
+func BenchmarkGetProduct(b *testing.B) {
+	api := newAPI(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		request(b, api, "GET", "/products/the_odyssey", "")
+	}
+}
+
+func BenchmarkGetOrder(b *testing.B) {
+	api := newAPI(b)
+	request(b, api, "POST", "/orders", anOrder)
+	b.ReportAllocs()
+	for b.Loop() {
+		request(b, api, "GET", "/orders/1", "")
+	}
+}
+
+// BenchmarkPostOrder places orders one after the other: each waits for three
+// fsyncs of its own.
+func BenchmarkPostOrder(b *testing.B) {
+	api := newAPI(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		request(b, api, "POST", "/orders", anOrder)
+	}
+}
+
+// BenchmarkCreateOrder places orders from 64 callers at a time, which share
+// fsyncs.
+func BenchmarkCreateOrder(b *testing.B) {
+	s, err := openService(b.Context(), b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.close()
+	var n atomic.Int64
+	b.SetParallelism(callers / 2)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			id := fmt.Sprint("p", n.Add(1)%durableProducts)
+			_, err := s.orders.CreateOrder(b.Context(), hangar.NewOrder{Details: []hangar.OrderDetail{{ProductID: id, Price: 100, Quantity: 1}}})
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
