@@ -35,7 +35,9 @@ func TestKillAtEachPoint(t *testing.T) {
 		if p == nil {
 			continue // it crashed in the recovery of the crash before
 		}
-		r.load(t.Context(), p.url, clients)
+		if !r.load(t.Context(), p.url, clients) {
+			t.Fatalf("the store never came to %s", at)
+		}
 		<-p.exited
 		if !killed(p.err) {
 			t.Fatalf("the store ended with %v, want a crash at %s", p.err, at)

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,8 +144,13 @@ func post(ctx context.Context, url, body, key string) (int, []byte) {
 	return resp.StatusCode, answer
 }
 
+// maxPurchases bounds what one client does in one load.
+const maxPurchases = 5000
+
 // load has clients buy until the store is gone: first what is still unsettled.
-func (r *record) load(ctx context.Context, url string, clients int) {
+// It reports false if the store was still there in the end.
+func (r *record) load(ctx context.Context, url string, clients int) (gone bool) {
+	var stayed atomic.Bool
 	var open []*purchase
 	r.mu.Lock()
 	for _, p := range r.all {
@@ -161,11 +167,16 @@ func (r *record) load(ctx context.Context, url string, clients int) {
 					return
 				}
 			}
-			for r.buy(ctx, url, r.newPurchase()) {
+			for range maxPurchases {
+				if !r.buy(ctx, url, r.newPurchase()) {
+					return
+				}
 			}
+			stayed.Store(true)
 		})
 	}
 	wg.Wait()
+	return !stayed.Load()
 }
 
 // settle repeats what is unsettled against a healthy store.
