@@ -30,11 +30,13 @@ type purchase struct {
 	refused   bool
 	cancel    bool // cancellation was asked for
 	cancelled bool // and answered
+	fickle    bool // the client does not ask again after an unknown outcome
+	gone      bool // and has left: only recovery settles what it began
 }
 
 // settled reports whether the client waits for no answer any more.
 func (p *purchase) settled() bool {
-	return p.refused || p.id != 0 && p.cancel == p.cancelled
+	return p.gone || p.refused || p.id != 0 && p.cancel == p.cancelled
 }
 
 // record is what the clients know: every request, every answer, every unknown
@@ -56,7 +58,7 @@ func (r *record) newPurchase() *purchase {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := &purchase{key: fmt.Sprintf("key-%d", len(r.all)), body: `{"order_details":[` + lines + `]}`, cancel: rand.IntN(4) == 0}
+	p := &purchase{key: fmt.Sprintf("key-%d", len(r.all)), body: `{"order_details":[` + lines + `]}`, cancel: rand.IntN(4) == 0, fickle: rand.IntN(3) == 0}
 	r.all = append(r.all, p)
 	return p
 }
@@ -168,7 +170,9 @@ func (r *record) load(ctx context.Context, url string, clients int) (gone bool) 
 				}
 			}
 			for range maxPurchases {
-				if !r.buy(ctx, url, r.newPurchase()) {
+				p := r.newPurchase()
+				if !r.buy(ctx, url, p) {
+					p.gone = p.fickle
 					return
 				}
 			}

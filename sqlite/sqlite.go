@@ -5,6 +5,10 @@
 // One goroutine a file writes; it puts all the writes that wait into one
 // transaction, so that they share one fsync. Readers run beside it and see what
 // is committed. A file belongs to one process at a time.
+//
+// Its limits: one machine, a file system that keeps its promise of fsync, and a
+// disk that can be read. Files are mapped into memory, so that a disk that fails
+// to read ends the process; what was answered stays in the file.
 package sqlite
 
 import (
