@@ -1,0 +1,87 @@
+package nameko
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// Config is how to reach and to use a broker. Both ends must agree on Exchange.
+type Config struct {
+	URL  string      // amqp://, amqps:// or pyamqp://user:password@host:port/vhost
+	TLS  *tls.Config // for amqps://; nil trusts what the system does
+	SASL string      // PLAIN or AMQPLAIN; "" is PLAIN
+
+	Heartbeat   time.Duration // 0 is 10 s; a connection that is silent for two of them is given up
+	Exchange    string        // of requests and replies; "" is nameko-rpc
+	ParentCalls int           // ids of callers that travel along; 0 is 10
+
+	AutoDeleteEventExchanges bool // must be the same at both ends
+	KeepEventExchanges       bool // event exchanges are made by somebody else
+
+	Log *slog.Logger
+}
+
+// Broker is a connection to RabbitMQ that is made again whenever it is lost.
+// It is two: RabbitMQ slows down those that publish too fast, and what comes
+// in must not wait for that.
+type Broker struct {
+	config     Config
+	publishing *link
+	consuming  *link
+	listeners  sync.WaitGroup // goroutines that end with a connection
+}
+
+// NewBroker returns a broker and does not connect yet: Run does. The error is
+// about the configuration.
+func NewBroker(c Config) (*Broker, error) {
+	if rest, ok := strings.CutPrefix(c.URL, "pyamqp://"); ok { // kombu's name for its own driver
+		c.URL = "amqp://" + rest
+	}
+	if _, err := amqp.ParseURI(c.URL); err != nil {
+		return nil, errors.New("not the URL of a broker, such as amqp://user:password@host:5672/vhost") // err may show the password
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = 10 * time.Second
+	}
+	if c.Exchange == "" {
+		c.Exchange = "nameko-rpc"
+	}
+	if c.ParentCalls == 0 {
+		c.ParentCalls = 10
+	}
+	b := &Broker{config: c}
+	b.publishing = newLink(c, "publish")
+	b.consuming = newLink(c, "consume")
+	return b, nil
+}
+
+// Run keeps the connections up until ctx is done, then closes them and returns
+// nil. A broker that cannot be reached is tried again for ever.
+func (b *Broker) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	running.Go(func() { b.publishing.run(ctx) })
+	running.Go(func() { b.consuming.run(ctx) })
+	running.Wait()
+	b.listeners.Wait()
+	return nil
+}
+
+// declareExchange makes the exchange of requests and replies.
+func (b *Broker) declareExchange(ch *amqp.Channel) error {
+	return ch.ExchangeDeclare(b.config.Exchange, amqp.ExchangeTopic, true, false, false, false, nil)
+}
+
+// declareEvents makes the exchange of a service's events.
+func (b *Broker) declareEvents(ch *amqp.Channel, source string) error {
+	if b.config.KeepEventExchanges {
+		return nil
+	}
+	return ch.ExchangeDeclare(eventExchange(source), amqp.ExchangeTopic, true, b.config.AutoDeleteEventExchanges, false, false, nil)
+}

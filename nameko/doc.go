@@ -1,0 +1,19 @@
+// Package nameko speaks the protocol of the Nameko framework over AMQP, so that
+// Go and Python services call each other, share queues and follow each other's
+// events. See Example for all of it in one place.
+//
+// A Broker is the connection to RabbitMQ. On it stand a Client, which calls
+// methods; a Server, which is a service with methods and event handlers; and a
+// Publisher, which announces what has happened. Each has a Run that does its
+// work until its context is done, survives every loss of the connection, and
+// ends in good order.
+//
+// What it guarantees: a call ends by its deadline; a request is acknowledged
+// only after its reply has arrived at the broker, so a server that is killed
+// loses none; an event that Publish accepted is at the broker, on disk. So
+// methods and handlers may run more than once for one message, and must bear it.
+//
+// Its limits: JSON only, as Nameko's default has it, and RabbitMQ's dialect of
+// AMQP 0-9-1. The protocol was read from Nameko 2.14 and 3.0 with kombu 5.2 and
+// 5.3, https://nameko.readthedocs.io and https://docs.celeryq.dev/projects/kombu.
+package nameko

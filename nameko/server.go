@@ -1,0 +1,203 @@
+package nameko
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+const (
+	// DefaultWorkers is how many calls and events a service works on at once,
+	// unless it is told otherwise.
+	DefaultWorkers = 100
+)
+
+// Handler is a method of a service. What it returns is encoded as JSON. An
+// *Error goes to the caller as it is; of any other error the caller learns only
+// that there was one, and the log has it. A handler runs again if its reply may
+// have been lost.
+type Handler func(ctx context.Context, args Args) (any, error)
+
+// Server is a service: methods that others call, and handlers of events.
+type Server struct {
+	broker        *Broker
+	service       string
+	workers       int
+	prefetch      int
+	log           *slog.Logger
+	methods       map[string]method
+	subscriptions []subscribed
+	replies       outlet
+	slots         chan struct{} // one for each call that is worked on
+	running       sync.WaitGroup
+	ready         chan struct{}
+	setReady      func()
+	stopping      <-chan struct{} // closed when Run is to return
+}
+
+type method struct {
+	signature Signature
+	handle    Handler
+}
+
+type handleDelivery func(ctx context.Context, d *amqp.Delivery, arrived time.Time)
+
+// NewServer returns a service. It works on so many calls and events at once; 0
+// is DefaultWorkers. The rest stays in the queue, for this instance or another.
+// So many are fetched ahead of each queue; 0 is as many as workers.
+func NewServer(b *Broker, service string, workers, prefetch int) *Server {
+	if workers == 0 {
+		workers = DefaultWorkers
+	}
+	if prefetch == 0 {
+		prefetch = workers
+	}
+	s := &Server{
+		broker:   b,
+		service:  service,
+		workers:  workers,
+		prefetch: prefetch,
+		log:      b.config.Log.With("service", service),
+		methods:  make(map[string]method),
+		slots:    make(chan struct{}, workers),
+		ready:    make(chan struct{}),
+	}
+	s.setReady = sync.OnceFunc(func() { close(s.ready) })
+	s.replies = outlet{broker: b, setUp: b.declareExchange}
+	return s
+}
+
+// Handle adds a method. It must be called before Run.
+func (s *Server) Handle(name string, signature Signature, h Handler) {
+	s.methods[name] = method{signature, h}
+}
+
+// Ready is closed when the service has begun to take calls.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Run takes calls and events until ctx is done, finishes those that it has taken,
+// and returns nil. It waits for a broker that is not there.
+func (s *Server) Run(ctx context.Context) error {
+	s.stopping = ctx.Done()
+	defer s.running.Wait()
+	var pause backoff
+	for {
+		err := s.serve(ctx, func() { pause = backoff{} })
+		if ctx.Err() != nil {
+			return nil
+		}
+		pause.warn(s.log, "calls cannot be taken, will try again", err)
+		pause.sleep(ctx)
+	}
+}
+
+// serve takes calls until the channel is lost or ctx is done.
+func (s *Server) serve(ctx context.Context, begun func()) error {
+	conn, err := s.broker.consuming.connection(ctx)
+	if err != nil {
+		return err
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		return fmt.Errorf("open a channel: %w", err)
+	}
+	defer ch.Close() // says no more than that it is closed already
+	if err := ch.Qos(s.prefetch, 0, false); err != nil {
+		return fmt.Errorf("limit what is fetched ahead: %w", err)
+	}
+	working := context.WithoutCancel(ctx)
+	lost := ch.NotifyClose(make(chan *amqp.Error, 1))
+	ended := make(chan error, len(s.subscriptions)+1)
+	tags, err := s.consumeAll(working, ch, ended)
+	if err != nil {
+		return err
+	}
+	begun()
+	s.setReady()
+	s.log.Info("the service takes calls", "workers", s.workers)
+	select {
+	case <-ctx.Done():
+		err := s.cancel(ch, tags)
+		s.running.Wait() // they reply before the channel is closed
+		return err
+	case err := <-ended:
+		return err
+	case err := <-lost:
+		return fmt.Errorf("the channel was closed: %w", err)
+	}
+}
+
+// consumeAll starts to consume all queues, and returns the consumers' tags.
+func (s *Server) consumeAll(ctx context.Context, ch *amqp.Channel, ended chan<- error) ([]string, error) {
+	var tags []string
+	consume := func(queue string, handle handleDelivery) error {
+		tag := fmt.Sprintf("hangar-%d", len(tags)+1)
+		deliveries, err := ch.Consume(queue, tag, false, false, false, false, nil)
+		if err != nil {
+			return fmt.Errorf("consume %s: %w", queue, err)
+		}
+		tags = append(tags, tag)
+		s.running.Go(func() {
+			s.takeAll(ctx, deliveries, handle)
+			ended <- fmt.Errorf("the consumer of %s was cancelled", queue)
+		})
+		return nil
+	}
+	if len(s.methods) > 0 {
+		queue, err := s.declareMethods(ch)
+		if err != nil {
+			return nil, err
+		}
+		if err := consume(queue, s.answer); err != nil {
+			return nil, err
+		}
+	}
+	for _, sub := range s.subscriptions {
+		queue, err := s.broker.declareSubscription(ch, s.service, sub.Subscription)
+		if err != nil {
+			return nil, err
+		}
+		if err := consume(queue, s.follow(sub)); err != nil {
+			return nil, err
+		}
+	}
+	return tags, nil
+}
+
+func (s *Server) declareMethods(ch *amqp.Channel) (queue string, err error) {
+	if err := s.broker.declareExchange(ch); err != nil {
+		return "", fmt.Errorf("declare the exchange: %w", err)
+	}
+	queue = "rpc-" + s.service
+	if _, err := ch.QueueDeclare(queue, true, false, false, false, nil); err != nil {
+		return "", fmt.Errorf("declare the queue %s: %w", queue, err)
+	}
+	return queue, ch.QueueBind(queue, s.service+".*", s.broker.config.Exchange, false, nil)
+}
+
+// takeAll works on deliveries until there are no more, on so many at once as
+// there are slots.
+func (s *Server) takeAll(ctx context.Context, deliveries <-chan amqp.Delivery, handle handleDelivery) {
+	for d := range deliveries {
+		arrived := time.Now()
+		s.slots <- struct{}{}
+		s.running.Go(func() {
+			defer func() { <-s.slots }()
+			handle(ctx, &d, arrived)
+		})
+	}
+}
+
+// cancel stops the consumers. What has been fetched already is still handled.
+func (s *Server) cancel(ch *amqp.Channel, tags []string) error {
+	var errs []error
+	for _, tag := range tags {
+		errs = append(errs, ch.Cancel(tag, false))
+	}
+	return errors.Join(errs...)
+}
