@@ -9,7 +9,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/hangar
@@ -23,13 +23,28 @@ run: ## run the store on http://127.0.0.1:8000, data in ./hangar-data
 smoke: ## try the store that runs on http://127.0.0.1:8000
 	$(GO) run ./cmd/hangar smoke local
 
+.PHONY: dev
+dev: build backing ## run the three services on a broker and databases of their own
+	@set -a; . .backing/env; set +a; pids=; \
+	trap 'trap - INT TERM; kill -TERM $$pids; wait' INT TERM; \
+	for service in products orders gateway; do bin/hangar serve $$service & pids="$$pids $$!"; done; wait
+
+.PHONY: backing
+backing: ## start a broker and both databases in .backing/, unless they run
+	@$(GO) run ./cmd/backing start
+
+.PHONY: backing-stop
+backing-stop: ## end what backing has started; the data stays
+	@$(GO) run ./cmd/backing stop
+
 .PHONY: deps
-deps: ## fetch what the build and the tests need
+deps: ## fetch what the build and the tests need; the servers with apt-get, where it can
 	$(GO) mod download
+	@sh backing/deps.sh
 
 .PHONY: test
 test: ## run every test, with the race detector where a C compiler is
-	$(GO) test $(RACE) -count=1 ./...
+	$(GO) run ./cmd/backing exec -- $(GO) test $(RACE) -count=1 ./...
 
 .PHONY: kill
 kill: ## kill the store 1,000 times under load, and count (an hour)
