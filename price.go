@@ -30,23 +30,39 @@ const (
 // rounds it half up to two decimals. The error's text says what is wrong with
 // it: not a number, a special value such as NaN, below 0, or above MaxPrice.
 func ParsePrice(literal string) (Price, error) {
-	literal = strings.TrimSpace(literal)
-	d, ok := parseDecimal(literal)
-	if !ok {
-		if isSpecialNumber(literal) {
-			return 0, errSpecialNumber
-		}
-		return 0, errNotANumber
+	d, err := parsePriceDecimal(literal)
+	if err != nil {
+		return 0, err
 	}
 	if d.negative && d.digits != "" {
 		return 0, errPriceTooLow
 	}
+	return d.price()
+}
+
+func parsePriceDecimal(literal string) (decimal, error) {
+	literal = strings.TrimSpace(literal)
+	d, ok := parseDecimal(literal)
+	switch {
+	case ok:
+		return d, nil
+	case isSpecialNumber(literal):
+		return d, errSpecialNumber
+	}
+	return d, errNotANumber
+}
+
+// price rounds the absolute value half up.
+func (d decimal) price() (Price, error) {
 	units, next, ok := d.scaled(2)
 	if ok && next >= '5' {
 		units++
 	}
 	if !ok || units > int64(MaxPrice) {
 		return 0, errPriceTooHigh
+	}
+	if d.negative {
+		units = -units
 	}
 	return Price(units), nil
 }
@@ -62,13 +78,18 @@ func (p Price) MarshalJSON() ([]byte, error) {
 	return append(p.append(b), '"'), nil
 }
 
-// UnmarshalJSON reads a JSON string or number by ParsePrice.
+// UnmarshalJSON reads a JSON string or number like ParsePrice, and takes amounts
+// below 0 too: rows and events of the Python services have them.
 func (p *Price) UnmarshalJSON(data []byte) error {
 	literal := string(data)
 	if len(literal) > 1 && literal[0] == '"' {
 		literal = literal[1 : len(literal)-1]
 	}
-	parsed, err := ParsePrice(literal)
+	d, err := parsePriceDecimal(literal)
+	if err != nil {
+		return err
+	}
+	parsed, err := d.price()
 	if err != nil {
 		return err
 	}

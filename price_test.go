@@ -154,8 +154,18 @@ func TestPriceFromJSON(t *testing.T) {
 		`true`:     notANumber,
 		`[1]`:      notANumber,
 		`"NaN"`:    special,
-		`-1`:       tooLow,
+		`-1`:       "-1.00",
+		`"-0.01"`:  "-0.01",
+		`" -1e3 "`: "-1000.00",
+		`-0.005`:   "-0.01",
+		`-0.004`:   "0.00",
+		`"-0"`:     "0.00",
+		`"--1"`:    notANumber,
+		`"-NaN"`:   special,
 		`1e999999`: tooHigh,
+
+		`-9999999999999999.99`:    "-9999999999999999.99",
+		`"-10000000000000000.00"`: tooHigh,
 	} {
 		var p hangar.Price
 		got := ""
