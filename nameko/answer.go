@@ -19,30 +19,62 @@ const (
 	replyPatience = 10 * time.Second
 )
 
-// answer executes a request, replies, and only then acknowledges it: a request
-// whose server dies is delivered again.
-func (s *Server) answer(ctx context.Context, d *amqp.Delivery, arrived time.Time) {
-	name := d.RoutingKey[strings.LastIndex(d.RoutingKey, ".")+1:]
-	log := s.log.With("method", name)
+// answer executes a request. Then it replies, and only then acknowledges: a
+// request whose server dies is delivered again.
+func (s *Server) answer(ctx context.Context, d *amqp.Delivery, arrived time.Time) (finish func()) {
 	deadline := arrived.Add(timeLeft(d.Headers))
-	if time.Now().Before(deadline) {
-		working, cancel := context.WithDeadline(ctx, deadline)
-		result, err := s.execute(working, d, name)
-		cancel()
-		log.Debug("call", "duration", time.Since(arrived), "error", err)
-		if _, public := errors.AsType[*Error](err); err != nil && !public {
-			log.Error("a call failed", "error", err)
-			err = Errorf(unexpected, "%s.%s failed. The service's log says why.", s.service, name)
+	if !time.Now().Before(deadline) {
+		return func() { s.acknowledge(d) } // nobody waits for it
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	method := d.RoutingKey[strings.LastIndexByte(d.RoutingKey, '.')+1:]
+	body := s.execute(ctx, d, method)
+	s.log.Debug("call", "method", method, "duration", time.Since(arrived))
+	if d.ReplyTo == "" {
+		s.log.Warn("a request without reply_to gets no reply", "method", method)
+		return func() { s.acknowledge(d) }
+	}
+	return func() {
+		err := s.reply(d, body)
+		switch {
+		case err == nil || time.Now().After(deadline):
+			s.acknowledge(d)
+		default:
+			s.log.Warn("a reply could not be sent, its call is to run again", "method", method, "error", err)
+			if err := d.Nack(false, true); err != nil {
+				s.willComeAgain(err)
+			}
 		}
-		if d.ReplyTo == "" {
-			log.Warn("a request without reply_to gets no reply")
-		} else if err := s.reply(ctx, d, encodeResult(result, err)); err != nil {
-			log.Warn("a reply could not be sent", "error", err)
-		}
+	}
+}
+
+func (s *Server) acknowledge(d *amqp.Delivery) {
+	if expNoAck {
+		if d.DeliveryTag%64 == 0 { d.Ack(true) }
+		return
 	}
 	if err := d.Ack(false); err != nil {
-		log.Info("a request could not be acknowledged and will be delivered again", "error", err)
+		s.willComeAgain(err)
 	}
+}
+
+func (s *Server) willComeAgain(err error) {
+	s.log.Info("a message could not be acknowledged and will be delivered again", "error", err)
+}
+
+// public returns what the caller learns of an error. The log gets what it does
+// not.
+func (s *Server) public(err error, method string) *Error {
+	raised, ok := errors.AsType[*Error](err)
+	switch {
+	case !ok:
+		s.log.Error("a call failed", "method", method, "error", err)
+		return Errorf(unexpected, "The %s service failed. Its log says why.", s.service)
+	case err != error(raised):
+		s.log.Warn("a call failed", "method", method, "error", err)
+	}
+	return raised
 }
 
 // timeLeft returns for how long the caller waits for the reply.
@@ -55,13 +87,28 @@ func timeLeft(headers amqp.Table) time.Duration {
 	return longestCall
 }
 
-// execute runs the method that a request names.
-func (s *Server) execute(ctx context.Context, d *amqp.Delivery, name string) (result any, err error) {
+// execute runs the method that a request names, and returns the body of the
+// reply.
+func (s *Server) execute(ctx context.Context, d *amqp.Delivery, method string) (body []byte) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err := fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			body = encodeError(s.public(err, method))
 		}
 	}()
+	result, err := s.call(ctx, d, method)
+	if err != nil {
+		return encodeError(s.public(err, method))
+	}
+	body, err = encode(reply{Result: result})
+	if err != nil {
+		s.log.Error("a result cannot be encoded", "method", method, "error", err)
+		return encodeError(&Error{Path: unserializable, Value: fmt.Sprintf("Unserializable value: `%T`", result)})
+	}
+	return body
+}
+
+func (s *Server) call(ctx context.Context, d *amqp.Delivery, name string) (any, error) {
 	body, err := bodyOf(d)
 	if err != nil {
 		return nil, Errorf(MalformedRequest, "Message cannot be read: %v", err)
@@ -74,47 +121,54 @@ func (s *Server) execute(ctx context.Context, d *amqp.Delivery, name string) (re
 	if err != nil {
 		return nil, err
 	}
-	return m.handle(Begin(received(ctx, d.Headers), s.service, name), args)
+	return m.handle(Begin(s.broker.received(ctx, d.Headers), s.service, name), args)
 }
 
-// encodeResult returns the body of a reply. Always has both members: Python
-// looks for them.
-func encodeResult(result any, err error) []byte {
-	var reply struct {
-		Result any        `json:"result"`
-		Error  *wireError `json:"error"`
-	}
-	if failure, ok := errors.AsType[*Error](err); ok {
-		reply.Error = failure.toWire()
-	} else {
-		reply.Result = result
-	}
-	body, err := encode(reply)
-	if err != nil {
-		failure := &Error{Path: unserializable, Value: fmt.Sprintf("Unserializable value: `%v`", result)}
-		return encodeResult(nil, failure)
+// reply is the body of a reply. It always has both members: Python looks for
+// them.
+type reply struct {
+	Result any        `json:"result"`
+	Error  *wireError `json:"error"`
+}
+
+func encodeError(e *Error) []byte {
+	body, err := encode(reply{Error: e.toWire()})
+	if err != nil { // toWire leaves only what can be encoded
+		return []byte(`{"result": null, "error": {"exc_type": "RuntimeError", "exc_path": "` + unexpected + `", "exc_args": [], "value": ""}}`)
 	}
 	return body
 }
 
 // reply sends a reply and returns when the broker has it. If that is in doubt
 // it is sent again: the caller takes the first.
-func (s *Server) reply(ctx context.Context, d *amqp.Delivery, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, replyPatience)
+func (s *Server) reply(d *amqp.Delivery, body []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), replyPatience)
 	defer cancel()
-	message := publishing(body, amqp.Table{})
+	message := publishing(body, nil)
 	message.CorrelationId = d.CorrelationId
 	var pause backoff
 	for {
-		sent, err := s.replies.publish(ctx, publication{exchange: s.broker.config.Exchange, key: d.ReplyTo, message: message})
-		if err == nil {
-			acked, err := sent.WaitContext(ctx)
-			if acked || err != nil {
-				return err
-			}
-		} else if !errors.Is(err, errInDoubt) {
+		err := s.replyOnce(ctx, publication{exchange: s.broker.config.Exchange, key: d.ReplyTo, message: message})
+		switch {
+		case errors.Is(err, errRefused) && len(message.Body) > smallBody:
+			message.Body = encodeError(Errorf(unexpected, "The result has %d bytes, and the message broker does not take it.", len(body)))
+		case errors.Is(err, errRefused), errors.Is(err, errInDoubt), errors.Is(err, amqp.ErrClosed):
+			pause.sleep(ctx)
+		default:
 			return err
 		}
-		pause.sleep(ctx)
 	}
+}
+
+func (s *Server) replyOnce(ctx context.Context, p publication) error {
+	session, err := s.replies.ready(ctx)
+	if err != nil {
+		return err
+	}
+	sent, err := session.publish(p)
+	if err != nil {
+		return err
+	}
+	if expNoConfirm { return nil }
+	return session.confirmed(ctx, sent, len(p.message.Body))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -39,11 +40,11 @@ func readArgs(body []byte, method string, s Signature) (Args, error) {
 	}
 	positional, ok := positionalArgs(args, body)
 	if !ok {
-		return nil, Errorf(IncorrectSignature, "%s() argument after * must be an iterable, not %s", method, typeName(args))
+		return nil, Errorf(IncorrectSignature, "Value after * must be an iterable, not %s", typeName(args))
 	}
 	named, ok := kwargs.(map[string]any)
 	if !ok {
-		return nil, Errorf(IncorrectSignature, "%s() argument after ** must be a mapping, not %s", method, typeName(kwargs))
+		return nil, Errorf(IncorrectSignature, "inspect.getcallargs() argument after ** must be a mapping, not %s", typeName(kwargs))
 	}
 	return s.bind(method, positional, named)
 }
@@ -98,7 +99,7 @@ func (s Signature) bind(method string, positional []any, named map[string]any) (
 	for i, value := range positional[:min(len(positional), len(params))] {
 		args[params[i]] = value
 	}
-	for _, name := range sortedKeys(named) {
+	for _, name := range slices.Sorted(maps.Keys(named)) {
 		if !slices.Contains(params, name) {
 			return nil, Errorf(IncorrectSignature, "%s() got an unexpected keyword argument '%s'", method, name)
 		}
@@ -138,29 +139,17 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// enumerated joins names as Python does: 'a', 'b', and 'c'.
+// enumerated joins names as inspect does: 'a', 'b' and 'c'.
 func enumerated(names []string) string {
 	last := len(names) - 1
-	switch last {
-	case 0:
+	if last == 0 {
 		return names[0]
-	case 1:
-		return names[0] + " and " + names[1]
 	}
-	return strings.Join(names[:last], ", ") + ", and " + names[last]
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 func typeName(v any) string {
-	switch v.(type) {
+	switch v := v.(type) {
 	case nil:
 		return "NoneType"
 	case bool:
@@ -168,6 +157,9 @@ func typeName(v any) string {
 	case string:
 		return "str"
 	case json.Number:
+		if strings.ContainsAny(string(v), ".eEIN") { // or Infinity, or NaN
+			return "float"
+		}
 		return "int"
 	case []any:
 		return "list"

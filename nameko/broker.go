@@ -25,7 +25,7 @@ type Config struct {
 	AutoDeleteEventExchanges bool // must be the same at both ends
 	KeepEventExchanges       bool // event exchanges are made by somebody else
 
-	Log *slog.Logger
+	Log *slog.Logger // nil is slog.Default(); of messages that repeat, some are left out
 }
 
 // Broker is a connection to RabbitMQ that is made again whenever it is lost.
@@ -35,7 +35,10 @@ type Broker struct {
 	config     Config
 	publishing *link
 	consuming  *link
-	listeners  sync.WaitGroup // goroutines that end with a connection
+
+	mu      sync.Mutex
+	outlets []*outlet
+	start   func(*outlet) // nil while Run is not running
 }
 
 // NewBroker returns a broker and does not connect yet: Run does. The error is
@@ -56,10 +59,11 @@ func NewBroker(c Config) (*Broker, error) {
 	if c.ParentCalls == 0 {
 		c.ParentCalls = 10
 	}
-	b := &Broker{config: c}
-	b.publishing = newLink(c, "publish")
-	b.consuming = newLink(c, "consume")
-	return b, nil
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	c.Log = calmLog(c.Log)
+	return &Broker{config: c, publishing: newLink(c, "publish"), consuming: newLink(c, "consume")}, nil
 }
 
 // Run keeps the connections up until ctx is done, then closes them and returns
@@ -68,9 +72,36 @@ func (b *Broker) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { b.publishing.run(ctx) })
 	running.Go(func() { b.consuming.run(ctx) })
+	b.startOutlets(func(o *outlet) { running.Go(func() { o.run(ctx) }) })
+	<-ctx.Done()
+	b.startOutlets(nil)
 	running.Wait()
-	b.listeners.Wait()
 	return nil
+}
+
+// startOutlets starts the outlets there are, and those to come.
+func (b *Broker) startOutlets(start func(*outlet)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.start = start
+	if start == nil {
+		return
+	}
+	for _, o := range b.outlets {
+		start(o)
+	}
+}
+
+// addOutlet returns a new outlet, which Run keeps open.
+func (b *Broker) addOutlet(confirms bool, setUp func(*session) error) *outlet {
+	o := &outlet{broker: b, confirms: confirms, setUp: setUp}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.outlets = append(b.outlets, o)
+	if b.start != nil {
+		b.start(o)
+	}
+	return o
 }
 
 // declareExchange makes the exchange of requests and replies.

@@ -2,7 +2,6 @@ package nameko
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,8 +14,8 @@ import (
 )
 
 const (
-	// defaultTimeout bounds a call whose context has no deadline.
-	defaultTimeout = 30 * time.Second
+	// longestWait bounds a call, whatever deadline its context has.
+	longestWait = 30 * time.Second
 
 	// brokerPatience bounds how long a call waits for a connection.
 	brokerPatience = 2 * time.Second
@@ -24,6 +23,10 @@ const (
 	// replyQueueExpiry is how long the queue for replies outlives its client, in
 	// milliseconds.
 	replyQueueExpiry = int32(300_000)
+
+	// replyAckPause is between acknowledgements of replies. One that is delivered
+	// twice does no harm.
+	replyAckPause = 20 * time.Millisecond
 )
 
 // Client calls methods of services. Replies come to a queue of its own.
@@ -32,17 +35,19 @@ type Client struct {
 	name     string
 	id       string // of the queue for replies; stays the same however often it connects
 	log      *slog.Logger
-	requests outlet
+	requests *outlet
+	bound    current[struct{}] // there is a queue for replies
 
-	mu      sync.Mutex
-	calls   map[string]*pending // by correlation id
-	bound   chan struct{}       // closed while the queue for replies is there
-	isBound bool
+	mu    sync.Mutex
+	calls map[string]*pending // by correlation id
 }
 
 // pending is a call that waits for its reply.
 type pending struct {
 	replies chan outcome // takes the first, without waiting
+	request func() publication
+	repeat  bool
+	sentOn  *session // nil until it is sent
 }
 
 type outcome struct {
@@ -59,35 +64,13 @@ func NewClient(b *Broker, name string) *Client {
 		id:     uuid.NewString(),
 		log:    b.config.Log.With("client", name),
 		calls:  make(map[string]*pending),
-		bound:  make(chan struct{}),
 	}
-	c.requests = outlet{broker: b, setUp: c.setUp}
+	c.requests = b.addOutlet(false, c.setUp)
 	return c
 }
 
-// Call is what to call, and with what.
-type Call struct {
-	Service string
-	Method  string
-	Args    []any          // by position; encoded as JSON
-	Kwargs  map[string]any // by name
-
-	// Repeatable says that the method may run twice for one call. Then the call
-	// is sent again where it may have been lost; else its reply is awaited.
-	Repeatable bool
-}
-
-// Reply is what a method returned.
-type Reply struct {
-	body json.RawMessage
-}
-
-// Decode stores what the method returned in what v points to, as json.Unmarshal
-// does. Values that JSON has no type for are strings in their usual form; NaN
-// and infinities are null.
-func (r Reply) Decode(v any) error {
-	return json.Unmarshal(r.body, v)
-}
+// Name returns the name of the service that calls.
+func (c *Client) Name() string { return c.name }
 
 // Call calls a method and waits for its reply, until ctx is done and for at most
 // 30 s. What is left of that time travels along: a request that nobody waits for
@@ -96,7 +79,7 @@ func (r Reply) Decode(v any) error {
 // Errors: *Error is what the method raised; ErrUnknownService, ErrNoBroker,
 // ErrNoReply and ErrReplyQueueGone say why there is no answer.
 func (c *Client) Call(ctx context.Context, call Call) (Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, longestWait)
 	defer cancel()
 	body, err := encodeRequest(call)
 	if err != nil {
@@ -116,87 +99,35 @@ func (c *Client) Call(ctx context.Context, call Call) (Reply, error) {
 	return reply, nil
 }
 
-func encodeRequest(call Call) ([]byte, error) {
-	// Python dies of null in place of either.
-	request := struct {
-		Args   []any          `json:"args"`
-		Kwargs map[string]any `json:"kwargs"`
-	}{call.Args, call.Kwargs}
-	if request.Args == nil {
-		request.Args = []any{}
-	}
-	if request.Kwargs == nil {
-		request.Kwargs = map[string]any{}
-	}
-	return encode(request)
-}
-
-func decodeReply(body []byte) (Reply, *Error, error) {
-	body, err := plain(body)
-	if err != nil {
-		return Reply{}, nil, err
-	}
-	var reply struct {
-		Result json.RawMessage `json:"result"`
-		Error  json.RawMessage `json:"error"`
-	}
-	if err := json.Unmarshal(body, &reply); err != nil {
-		return Reply{}, nil, err
-	}
-	if reply.Error != nil && string(reply.Error) != "null" {
-		tree, err := decode(reply.Error)
-		return Reply{}, fromWire(tree), err
-	}
-	if reply.Result == nil {
-		reply.Result = json.RawMessage("null")
-	}
-	return Reply{reply.Result}, nil, nil
-}
-
 // exchange sends a request and returns the reply's body.
 func (c *Client) exchange(ctx context.Context, call Call, body []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err // it was not sent
+	}
 	if len(callContextOf(ctx).stack) == 0 {
 		ctx = Begin(ctx, c.name, "call")
 	}
 	id := uuid.NewString()
-	p := &pending{replies: make(chan outcome, 1)}
+	p := &pending{
+		replies: make(chan outcome, 1),
+		request: func() publication { return c.request(ctx, call, id, body) },
+		repeat:  call.Repeatable,
+	}
 	c.await(id, p)
 	defer c.forget(id)
-	for {
-		sent, err := c.send(ctx, call, id, body)
-		var done <-chan struct{} // nil blocks for ever: the reply is all there is to wait for
-		switch {
-		case err == nil:
-			done = sent.Done()
-		case !errors.Is(err, errInDoubt):
-			return nil, err
-		case call.Repeatable:
-			continue
-		}
-	waiting:
-		for {
-			select {
-			case o := <-p.replies:
-				return o.body, o.err
-			case <-ctx.Done():
-				return nil, fmt.Errorf("%w: %w", ErrNoReply, ctx.Err())
-			case <-done:
-				if !sent.Acked() && call.Repeatable {
-					break waiting // send it again
-				}
-				done = nil
-			}
-		}
+	if err := c.send(ctx, p); err != nil {
+		return nil, err
+	}
+	select {
+	case o := <-p.replies:
+		return o.body, o.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrNoReply, ctx.Err())
 	}
 }
 
-// send publishes a request, with what is left of the time.
-func (c *Client) send(ctx context.Context, call Call, id string, body []byte) (*amqp.DeferredConfirmation, error) {
-	waiting, cancel := context.WithTimeout(ctx, brokerPatience)
-	defer cancel()
-	if err := c.waitBound(waiting); err != nil {
-		return nil, err
-	}
+// request returns the message of a call, with what is left of the time.
+func (c *Client) request(ctx context.Context, call Call, id string, body []byte) publication {
 	headers := c.broker.headers(ctx)
 	message := publishing(body, headers)
 	message.CorrelationId = id
@@ -206,12 +137,66 @@ func (c *Client) send(ctx context.Context, call Call, id string, body []byte) (*
 		message.Expiration = strconv.FormatInt(left, 10)
 		headers[headerPrefix+deadlineMS] = left
 	}
-	return c.requests.publish(waiting, publication{
+	return publication{
 		exchange:  c.broker.config.Exchange,
 		key:       call.Service + "." + call.Method,
 		mandatory: true, // comes back if no such service is known
 		message:   message,
-	})
+	}
+}
+
+// send publishes a request for the first time. It is not sent after an error.
+func (c *Client) send(ctx context.Context, p *pending) error {
+	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
+	defer cancel()
+	if _, err := c.bound.wait(ctx); err != nil {
+		return err
+	}
+	for {
+		s, err := c.requests.ready(ctx)
+		if err != nil {
+			return err
+		}
+		c.mark(p, s) // before it is sent: it may be lost at once
+		_, err = s.publish(p.request())
+		if !errors.Is(err, amqp.ErrClosed) {
+			return err
+		}
+		if !c.unmark(p, s) {
+			return nil // it has been sent again already
+		}
+	}
+}
+
+// mark notes that a call is sent.
+func (c *Client) mark(p *pending, s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.sentOn = s
+}
+
+// unmark notes that a call was not sent, unless it was with another session.
+func (c *Client) unmark(p *pending, s *session) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.sentOn != s {
+		return false
+	}
+	p.sentOn = nil
+	return true
+}
+
+// sendAgain sends the calls that may be lost with an earlier session, and may
+// be executed twice.
+func (c *Client) sendAgain(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.calls {
+		if p.repeat && p.sentOn != nil {
+			p.sentOn = s
+			s.publish(p.request()) // it could be sent before, and is lost only with s
+		}
+	}
 }
 
 func (c *Client) await(id string, p *pending) {
@@ -250,66 +235,86 @@ func (c *Client) failAll(err error) {
 
 // setUp prepares a channel for requests: those that reach no queue come back on
 // it.
-func (c *Client) setUp(ch *amqp.Channel) error {
-	returns := ch.NotifyReturn(make(chan amqp.Return, 1024))
-	c.broker.listeners.Go(func() {
+func (c *Client) setUp(s *session) error {
+	returns := s.channel.NotifyReturn(make(chan amqp.Return, 1024))
+	s.listeners.Go(func() {
 		for r := range returns {
 			c.settle(r.CorrelationId, outcome{err: ErrUnknownService})
 		}
 	})
-	return c.broker.declareExchange(ch)
+	if err := c.broker.declareExchange(s.channel); err != nil {
+		return err
+	}
+	c.sendAgain(s)
+	return nil
 }
 
-// Run takes in replies until ctx is done, and then returns nil. Calls that wait
-// for one then go on waiting until their deadline.
+// Run takes in replies until ctx is done, and then returns nil. It deletes the
+// queue for them; calls that still wait end with ErrReplyQueueGone.
 func (c *Client) Run(ctx context.Context) error {
-	defer c.setBound(false)
 	var pause backoff
 	for {
 		err := c.takeReplies(ctx, func() { pause = backoff{} })
 		if ctx.Err() != nil {
+			c.bound.set(nil, errors.New("the client has ended"))
+			c.failAll(ErrReplyQueueGone)
 			return nil
 		}
-		pause.warn(c.log, "replies cannot be taken in, will try again", err)
+		c.log.Warn("replies cannot be taken in, will try again", "error", err)
 		pause.sleep(ctx)
 	}
 }
 
 // takeReplies takes in replies until the channel is lost or ctx is done.
 func (c *Client) takeReplies(ctx context.Context, ready func()) error {
-	conn, err := c.broker.consuming.connection(ctx)
+	conn, err := c.broker.consuming.connected.wait(ctx)
 	if err != nil {
 		return err
 	}
 	if err := c.checkQueue(conn); err != nil {
 		return err
 	}
-	ch, err := conn.Channel()
+	ch, err := conn.channel()
 	if err != nil {
-		return fmt.Errorf("open a channel: %w", err)
+		return err
 	}
 	defer ch.Close() // says no more than that it is closed already
+	lost := ch.NotifyClose(make(chan *amqp.Error, 1))
 	replies, err := c.consume(ch)
 	if err != nil {
 		return err
 	}
 	ready()
-	c.setBound(true)
+	c.bound.set(new(struct{}), nil)
+	acknowledge := time.NewTimer(replyAckPause)
+	defer acknowledge.Stop()
+	var last *amqp.Delivery // not acknowledged, nor perhaps those before it
 	for {
 		select {
 		case <-ctx.Done():
 			_, err := ch.QueueDelete(c.queue(), false, false, false)
 			return err
 		case d, ok := <-replies:
-			if !ok {
-				return errors.New("the channel for replies was closed")
+			if !ok && ch.IsClosed() {
+				return closed(<-lost)
 			}
-			acked := d.Ack(false)
+			if !ok {
+				return errors.New("the broker cancelled the consumer")
+			}
 			body, err := bodyOf(&d)
 			c.settle(d.CorrelationId, outcome{body, err})
-			if acked != nil {
-				return fmt.Errorf("acknowledge a reply: %w", acked)
+			if last == nil {
+				acknowledge.Reset(replyAckPause)
 			}
+			last = &d
+		case <-acknowledge.C:
+			if last == nil {
+				continue
+			}
+			if err := last.Ack(true); err != nil {
+				return fmt.Errorf("acknowledge replies: %w", err)
+			}
+			last = nil
 		}
 	}
 }
@@ -318,18 +323,18 @@ func (c *Client) queue() string { return "rpc.reply-" + c.name + "-" + c.id }
 
 // checkQueue fails the calls that wait if the queue that their replies were to
 // come to is gone.
-func (c *Client) checkQueue(conn *amqp.Connection) error {
-	if !c.wasBound() {
+func (c *Client) checkQueue(conn *connection) error {
+	if c.bound.get() == nil {
 		return nil
 	}
-	ch, err := conn.Channel()
+	ch, err := conn.channel()
 	if err != nil {
-		return fmt.Errorf("open a channel: %w", err)
+		return err
 	}
 	defer ch.Close() // says no more than that it is closed already
 	_, err = ch.QueueDeclarePassive(c.queue(), true, false, false, false, nil)
 	if missing, ok := errors.AsType[*amqp.Error](err); ok && missing.Code == amqp.NotFound {
-		c.setBound(false)
+		c.bound.set(nil, ErrReplyQueueGone)
 		c.failAll(ErrReplyQueueGone)
 		return nil
 	}
@@ -347,38 +352,4 @@ func (c *Client) consume(ch *amqp.Channel) (<-chan amqp.Delivery, error) {
 		return nil, fmt.Errorf("bind the queue for replies: %w", err)
 	}
 	return ch.Consume(c.queue(), "", false, false, false, false, nil)
-}
-
-func (c *Client) wasBound() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.isBound
-}
-
-// setBound notes whether there is a queue for replies. It is durable: that it
-// is there once is enough, until it is found gone.
-func (c *Client) setBound(bound bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if bound == c.isBound {
-		return
-	}
-	c.isBound = bound
-	if bound {
-		close(c.bound)
-		return
-	}
-	c.bound = make(chan struct{})
-}
-
-func (c *Client) waitBound(ctx context.Context) error {
-	c.mu.Lock()
-	bound := c.bound
-	c.mu.Unlock()
-	select {
-	case <-bound:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrNoBroker, ctx.Err())
-	}
 }

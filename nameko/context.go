@@ -85,31 +85,61 @@ func (b *Broker) headers(ctx context.Context) amqp.Table {
 }
 
 // received returns a context with what came with a message. Nothing that a peer
-// may write there is an error: what makes no sense is left out.
-func received(ctx context.Context, table amqp.Table) context.Context {
+// may write there is an error: what makes no sense, or could not be passed on,
+// is left out.
+func (b *Broker) received(ctx context.Context, table amqp.Table) context.Context {
 	var c callContext
+	if sizeOf(table) > maxHeaders/2 {
+		return context.WithValue(ctx, contextKey{}, c)
+	}
 	c.data = make(map[string]any, len(table))
 	for name, value := range table {
 		short, prefixed := strings.CutPrefix(name, headerPrefix)
 		_, known := c.data[short]
-		if value == nil || known && !prefixed || (amqp.Table{"": value}).Validate() != nil {
+		if value == nil || known && !prefixed || len(headerPrefix+short) > maxName {
 			continue
 		}
 		c.data[short] = value
 	}
-	switch stack := c.data[callIDStack].(type) {
-	case []any:
-		for _, id := range stack {
-			if id, ok := id.(string); ok {
-				c.stack = append(c.stack, id)
-			}
-		}
-	case string:
-		c.stack = []string{stack}
-	}
+	c.stack = b.receivedStack(c.data[callIDStack])
 	delete(c.data, callIDStack)
 	delete(c.data, deadlineMS)
 	return context.WithValue(ctx, contextKey{}, c)
+}
+
+func (b *Broker) receivedStack(value any) []string {
+	ids, ok := value.([]any)
+	if !ok {
+		ids = []any{value}
+	}
+	ids = ids[max(0, len(ids)-b.config.ParentCalls):]
+	stack := make([]string, 0, len(ids)+1)
+	for _, id := range ids {
+		if id, ok := id.(string); ok {
+			stack = append(stack, id)
+		}
+	}
+	return stack
+}
+
+// sizeOf returns about how many bytes a value takes in a message.
+func sizeOf(value any) int {
+	size := 16 // a number, or what goes with the others
+	switch value := value.(type) {
+	case string:
+		size += len(value)
+	case []byte:
+		size += len(value)
+	case []any:
+		for _, item := range value {
+			size += sizeOf(item)
+		}
+	case amqp.Table:
+		for name, item := range value {
+			size += len(headerPrefix) + len(name) + sizeOf(item)
+		}
+	}
+	return size
 }
 
 // millis reads a number of milliseconds, however a peer's AMQP library wrote it.

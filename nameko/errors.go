@@ -11,6 +11,10 @@ var (
 	// broker. It comes at once.
 	ErrUnknownService = errors.New("unknown service")
 
+	// ErrNoBroker says that the broker was not connected, or did not accept
+	// messages, for as long as could be waited. Nothing was sent.
+	ErrNoBroker = errors.New("no connection to the message broker")
+
 	// ErrNoReply says that no reply came by the deadline. The method may have
 	// run, or may run yet.
 	ErrNoReply = errors.New("no reply by the deadline")

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -101,21 +99,21 @@ func (s *Server) HandleEvent(sub Subscription, h EventHandler) {
 // follow returns what handles the deliveries of a subscription.
 func (s *Server) follow(sub subscribed) handleDelivery {
 	log := s.log.With("event", sub.Source+"."+sub.Event)
-	return func(ctx context.Context, d *amqp.Delivery, _ time.Time) {
+	return func(ctx context.Context, d *amqp.Delivery, _ time.Time) (finish func()) {
 		err := s.handleEvent(ctx, sub, d)
 		switch {
 		case err == nil:
-			err = d.Ack(false)
+			return func() { s.acknowledge(d) }
 		case errors.Is(err, ErrUnusable):
 			log.Error("dropped an event that cannot be handled", "error", err, "body", fmt.Sprintf("%.1000q", d.Body))
-			err = d.Ack(false)
-		default:
-			log.Warn("an event could not be handled, will be delivered again", "error", err)
-			s.pause(eventRetry/2 + rand.N(eventRetry))
-			err = d.Nack(false, true)
+			return func() { s.acknowledge(d) }
 		}
-		if err != nil {
-			log.Info("an event could not be acknowledged and will be delivered again", "error", err)
+		log.Warn("an event could not be handled, will be delivered again", "error", err)
+		return func() {
+			s.pause(eventRetry/2 + rand.N(eventRetry))
+			if err := d.Nack(false, true); err != nil {
+				s.willComeAgain(err)
+			}
 		}
 	}
 }
@@ -133,7 +131,7 @@ func (s *Server) handleEvent(ctx context.Context, sub subscribed, d *amqp.Delive
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	ctx = Begin(received(ctx, d.Headers), s.service, sub.Method)
+	ctx = Begin(s.broker.received(ctx, d.Headers), s.service, sub.Method)
 	return sub.handle(ctx, Event{Type: d.RoutingKey, Payload: body})
 }
 
@@ -145,107 +143,4 @@ func (s *Server) pause(d time.Duration) {
 	case <-timer.C:
 	case <-s.stopping:
 	}
-}
-
-// Publisher announces events of a service.
-type Publisher struct {
-	broker      *Broker
-	source      string
-	subscribers []Subscriber
-
-	mu      sync.Mutex // one batch at a time: what comes back is of it
-	events  outlet
-	returns chan amqp.Return
-}
-
-// Subscriber is a service that must not miss an event, whether it has run yet
-// or not.
-type Subscriber struct {
-	Service string
-	Subscription
-}
-
-const (
-	maxBatch        = 1000             // events that are on their way at once
-	publishPatience = 10 * time.Second // for the connection and the confirms
-)
-
-// NewPublisher returns a publisher of a service's events. It makes the queues of
-// the subscribers itself; if there are any, an event that finds no queue is an
-// error.
-func NewPublisher(b *Broker, source string, subscribers ...Subscriber) *Publisher {
-	p := &Publisher{broker: b, source: source, subscribers: subscribers}
-	p.events = outlet{broker: b, setUp: p.setUp}
-	return p
-}
-
-func (p *Publisher) setUp(ch *amqp.Channel) error {
-	// The library passes on what came back before the confirm of the same
-	// message: when all are confirmed, all that came back are in here.
-	p.returns = ch.NotifyReturn(make(chan amqp.Return, maxBatch))
-	if err := p.broker.declareEvents(ch, p.source); err != nil {
-		return fmt.Errorf("declare the exchange %s: %w", eventExchange(p.source), err)
-	}
-	for _, sub := range p.subscribers {
-		if _, err := p.broker.declareSubscription(ch, sub.Service, sub.Subscription); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Publish sends events in their order, and returns when the broker has them all
-// on disk, or after 10 s. After an error it may have some of them.
-func (p *Publisher) Publish(ctx context.Context, events ...Event) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, publishPatience)
-	defer cancel()
-	if len(callContextOf(ctx).stack) == 0 {
-		ctx = Begin(ctx, p.source, "publish")
-	}
-	for batch := range slices.Chunk(events, maxBatch) {
-		if err := p.publishBatch(ctx, batch); err != nil {
-			return fmt.Errorf("publish events of %s: %w", p.source, err)
-		}
-	}
-	return nil
-}
-
-func (p *Publisher) publishBatch(ctx context.Context, events []Event) error {
-	ch, err := p.events.channel(ctx) // one for all, or what came back on another would be missed
-	if err != nil {
-		return err
-	}
-	confirmations := make([]*amqp.DeferredConfirmation, len(events))
-	for i, e := range events {
-		body, err := encode(e.Payload)
-		if err != nil {
-			return fmt.Errorf("encode an event %s: %w", e.Type, err)
-		}
-		message := publishing(body, p.broker.headers(ctx))
-		mandatory := len(p.subscribers) > 0
-		confirmations[i], err = ch.PublishWithDeferredConfirm(eventExchange(p.source), e.Type, mandatory, false, message)
-		if err != nil {
-			return err
-		}
-	}
-	for _, c := range confirmations {
-		acked, err := c.WaitContext(ctx)
-		if err != nil {
-			return err
-		}
-		if !acked {
-			return errInDoubt
-		}
-	}
-	select {
-	case r, ok := <-p.returns:
-		if ok {
-			ch.Close() // the next batch declares the queues again
-			return fmt.Errorf("an event %s reached no queue: %s", r.RoutingKey, r.ReplyText)
-		}
-	default:
-	}
-	return nil
 }

@@ -202,7 +202,9 @@ func untagged(tree any, kind string, value any) any {
 		}
 	case !isText:
 	case kind == numberTag:
-		return json.Number(text)
+		if text != "" && text == specialNumber([]byte(text)) {
+			return json.Number(text)
+		}
 	case kind == "base64":
 		if raw, err := base64.StdEncoding.DecodeString(text); err == nil && utf8.Valid(raw) {
 			return string(raw)

@@ -2,12 +2,12 @@ package nameko
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"sync"
+	"os"
+	"path/filepath"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -20,86 +20,94 @@ const (
 	closeTimeout = 3 * time.Second
 )
 
-// ErrNoBroker says that the broker was not connected, or did not accept
-// messages, for as long as could be waited.
-var ErrNoBroker = errors.New("no connection to the message broker")
-
 // link is one connection, made again whenever it is lost.
 type link struct {
-	purpose string // for the log and the broker's list of connections
-	config  Config
+	purpose   string // for the log and the broker's list of connections
+	config    Config
+	log       *slog.Logger
+	connected current[connection]
+}
 
-	mu      sync.Mutex
-	conn    *amqp.Connection // nil while there is none
-	cause   error            // why there is none
-	blocked string           // why the broker accepts no messages; "" if it does
-	changed chan struct{}    // closed at the next change of these
+type connection struct {
+	*amqp.Connection
+	socket *socket
 }
 
 func newLink(c Config, purpose string) *link {
-	return &link{purpose: purpose, config: c, changed: make(chan struct{})}
+	return &link{purpose: purpose, config: c, log: c.Log.With("connection", purpose)}
 }
 
 // run keeps the connection up until ctx is done.
 func (l *link) run(ctx context.Context) {
-	log := l.config.Log.With("connection", l.purpose)
 	var pause backoff
 	for ctx.Err() == nil {
 		conn, err := l.dial(ctx)
 		if err != nil {
-			l.set(nil, err)
-			pause.warn(log, "waiting for the message broker", err)
+			l.connected.set(nil, err)
+			l.log.Warn("waiting for the message broker", "error", err)
 			pause.sleep(ctx)
 			continue
 		}
-		log.Info("connected to the message broker")
-		pause = backoff{}
-		lost := conn.NotifyClose(make(chan *amqp.Error, 1))
-		blockings := conn.NotifyBlocked(make(chan amqp.Blocking, 10))
-		l.set(conn, nil)
-		err = l.watch(ctx, lost, blockings)
-		l.set(nil, err)
-		if ctx.Err() != nil {
-			// The library says no more than that the connection is gone already.
-			_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
-			return
+		l.log.Info("connected to the message broker")
+		began := time.Now()
+		l.connected.set(conn, nil)
+		err = l.watch(ctx, conn)
+		l.connected.set(nil, err)
+		if ctx.Err() == nil {
+			l.log.Warn("lost the message broker, will connect again", "error", err)
 		}
-		log.Warn("lost the message broker, will connect again", "error", err)
+		conn.end()
+		if time.Since(began) > longestPause {
+			pause = backoff{}
+		}
 		pause.sleep(ctx)
 	}
 }
 
 // watch returns when the connection is lost or ctx is done.
-func (l *link) watch(ctx context.Context, lost chan *amqp.Error, blockings chan amqp.Blocking) error {
+func (l *link) watch(ctx context.Context, conn *connection) error {
+	lost := conn.NotifyClose(make(chan *amqp.Error, 1))
+	blockings := conn.NotifyBlocked(make(chan amqp.Blocking, 10))
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-lost:
-			if err == nil { // closed by us, elsewhere
-				return amqp.ErrClosed
-			}
-			return err
+			return closed(err)
 		case b, ok := <-blockings:
-			if !ok {
+			switch {
+			case !ok:
 				blockings = nil
-				continue
+			case b.Active:
+				l.log.Warn("the message broker accepts no messages", "reason", b.Reason)
+				conn.socket.block(b.Reason)
+			default:
+				l.log.Info("the message broker accepts messages again")
+				conn.socket.block("")
 			}
-			l.config.Log.Warn("the message broker has changed whether it accepts messages", "accepts", !b.Active, "reason", b.Reason)
-			l.block(b)
 		}
 	}
 }
 
-func (l *link) dial(ctx context.Context) (*amqp.Connection, error) {
+func (l *link) dial(ctx context.Context) (*connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var s *socket
+	var inTime func() bool
 	properties := amqp.NewConnectionProperties()
-	properties.SetClientConnectionName("hangar " + l.purpose)
+	properties.SetClientConnectionName(filepath.Base(os.Args[0]) + " " + l.purpose)
 	config := amqp.Config{
-		TLSClientConfig: l.config.TLS,
+		TLSClientConfig: l.config.TLS.Clone(), // the library writes into it
 		Heartbeat:       l.config.Heartbeat,
 		Properties:      properties,
 		Dial: func(network, addr string) (net.Conn, error) {
-			return l.dialTCP(ctx, network, addr)
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			s = newSocket(conn)
+			inTime = context.AfterFunc(ctx, func() { s.Close() })
+			return s, nil
 		},
 	}
 	if l.config.SASL == "AMQPLAIN" {
@@ -109,104 +117,54 @@ func (l *link) dial(ctx context.Context) (*amqp.Connection, error) {
 		}
 		config.SASL = []amqp.Authentication{uri.AMQPlainAuth()}
 	}
-	return amqp.DialConfig(l.config.URL, config)
-}
-
-func (l *link) dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	conn, err := amqp.DialConfig(l.config.URL, config)
 	if err != nil {
+		if s != nil {
+			s.Close() // the library does not, in each case
+			<-s.ended
+		}
+		if ctx.Err() != nil {
+			err = fmt.Errorf("no answer within %v", dialTimeout)
+		}
 		return nil, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(dialTimeout)); err != nil { // the library clears it after the handshake
-		return nil, errors.Join(err, conn.Close())
+	inTime() // if it is not, the connection is closed, which shows soon
+	s.giveUpAfter(2 * conn.Config.Heartbeat)
+	return &connection{conn, s}, nil
+}
+
+// end closes the connection, in good order if it still is there.
+func (c *connection) end() {
+	late := time.AfterFunc(closeTimeout, func() { c.socket.Close() })
+	defer late.Stop()
+	c.Connection.Close() // says no more than that it is closed already
+	<-c.socket.ended
+}
+
+// channel opens a channel.
+func (c *connection) channel() (*amqp.Channel, error) {
+	ch, err := c.Connection.Channel()
+	if err != nil {
+		return nil, fmt.Errorf("open a channel: %w", err)
 	}
-	return &impatientConn{conn, 2 * l.config.Heartbeat}, nil
-}
-
-// impatientConn gives up a silent peer after two heartbeats. The library waits
-// for three.
-type impatientConn struct {
-	net.Conn
-	patience time.Duration
-}
-
-// SetReadDeadline implements net.Conn.
-func (c *impatientConn) SetReadDeadline(t time.Time) error {
-	if earlier := time.Now().Add(c.patience); !t.IsZero() && earlier.Before(t) {
-		t = earlier
-	}
-	return c.Conn.SetReadDeadline(t)
-}
-
-func (l *link) set(conn *amqp.Connection, cause error) {
-	l.change(func() { l.conn, l.cause, l.blocked = conn, cause, "" })
-}
-
-func (l *link) block(b amqp.Blocking) {
-	l.change(func() {
-		l.blocked = ""
-		if b.Active {
-			l.blocked = "it is short of " + b.Reason
-		}
-	})
-}
-
-func (l *link) change(change func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	change()
-	close(l.changed)
-	l.changed = make(chan struct{})
-}
-
-// connection returns the connection, and waits for it if there is none. The
-// error is ErrNoBroker, with the cause.
-func (l *link) connection(ctx context.Context) (*amqp.Connection, error) {
-	for {
-		l.mu.Lock()
-		conn, cause, changed := l.conn, l.cause, l.changed
-		if l.blocked != "" {
-			cause = errors.New("it accepts no messages: " + l.blocked)
-		}
-		l.mu.Unlock()
-		if conn != nil && !conn.IsClosed() && cause == nil {
-			return conn, nil
-		}
-		select {
-		case <-ctx.Done():
-			if cause == nil {
-				cause = ctx.Err()
-			}
-			return nil, fmt.Errorf("%w: %w", ErrNoBroker, cause)
-		case <-changed:
-		}
-	}
+	return ch, nil
 }
 
 // backoff is a pause that doubles, with jitter, up to longestPause.
-type backoff struct {
-	pause  time.Duration
-	warned time.Time
-}
+type backoff struct{ pause time.Duration }
 
 // sleep sleeps, or returns earlier when ctx is done.
 func (b *backoff) sleep(ctx context.Context) {
 	b.pause = max(firstPause, min(2*b.pause, longestPause))
-	timer := time.NewTimer(b.pause/2 + rand.N(b.pause/2))
+	wait(ctx, b.pause/2+rand.N(b.pause/2))
+}
+
+// wait waits for so long, or returns earlier when ctx is done.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
-	}
-}
-
-// warn logs at the first failure of a row, and then now and then.
-func (b *backoff) warn(log *slog.Logger, message string, err error) {
-	const quiet = 30 * time.Second
-	if time.Since(b.warned) > quiet {
-		log.Warn(message, "error", err)
-		b.warned = time.Now()
 	}
 }

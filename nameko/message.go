@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"os"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -25,7 +26,7 @@ func publishing(body []byte, headers amqp.Table) amqp.Publishing {
 		Headers:         headers,
 		ContentType:     jsonType,
 		ContentEncoding: utf8Name,
-		DeliveryMode:    amqp.Persistent,
+		DeliveryMode:    expMode,
 		Body:            body,
 	}
 }
@@ -66,3 +67,7 @@ func bodyOf(d *amqp.Delivery) ([]byte, error) {
 	}
 	return body, nil
 }
+
+var expMode = func() uint8 { if os.Getenv("NK_MODE1") != "" { return 1 }; return 2 }()
+var expNoConfirm = os.Getenv("NK_NOCONFIRM") != ""
+var expNoAck = os.Getenv("NK_NOACK") != ""

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -32,8 +33,8 @@ type Server struct {
 	log           *slog.Logger
 	methods       map[string]method
 	subscriptions []subscribed
-	replies       outlet
-	slots         chan struct{} // one for each call that is worked on
+	replies       *outlet
+	slots         chan struct{} // one for each call and event that is worked on
 	running       sync.WaitGroup
 	ready         chan struct{}
 	setReady      func()
@@ -45,30 +46,31 @@ type method struct {
 	handle    Handler
 }
 
-type handleDelivery func(ctx context.Context, d *amqp.Delivery, arrived time.Time)
+// handleDelivery handles a delivery; what it returns replies and acknowledges.
+type handleDelivery func(ctx context.Context, d *amqp.Delivery, arrived time.Time) (finish func())
 
 // NewServer returns a service. It works on so many calls and events at once; 0
 // is DefaultWorkers. The rest stays in the queue, for this instance or another.
 // So many are fetched ahead of each queue; 0 is as many as workers.
 func NewServer(b *Broker, service string, workers, prefetch int) *Server {
-	if workers == 0 {
+	if workers <= 0 {
 		workers = DefaultWorkers
 	}
-	if prefetch == 0 {
+	if prefetch <= 0 {
 		prefetch = workers
 	}
 	s := &Server{
 		broker:   b,
 		service:  service,
 		workers:  workers,
-		prefetch: prefetch,
+		prefetch: min(prefetch, math.MaxUint16), // AMQP's limit
 		log:      b.config.Log.With("service", service),
 		methods:  make(map[string]method),
 		slots:    make(chan struct{}, workers),
 		ready:    make(chan struct{}),
 	}
 	s.setReady = sync.OnceFunc(func() { close(s.ready) })
-	s.replies = outlet{broker: b, setUp: b.declareExchange}
+	s.replies = b.addOutlet(!expNoConfirm, func(ses *session) error { return b.declareExchange(ses.channel) })
 	return s
 }
 
@@ -91,23 +93,23 @@ func (s *Server) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		pause.warn(s.log, "calls cannot be taken, will try again", err)
+		s.log.Warn("calls cannot be taken, will try again", "error", err)
 		pause.sleep(ctx)
 	}
 }
 
 // serve takes calls until the channel is lost or ctx is done.
 func (s *Server) serve(ctx context.Context, begun func()) error {
-	conn, err := s.broker.consuming.connection(ctx)
+	conn, err := s.broker.consuming.connected.wait(ctx)
 	if err != nil {
 		return err
 	}
-	ch, err := conn.Channel()
+	ch, err := conn.channel()
 	if err != nil {
-		return fmt.Errorf("open a channel: %w", err)
+		return err
 	}
 	defer ch.Close() // says no more than that it is closed already
-	if err := ch.Qos(s.prefetch, 0, false); err != nil {
+	if err := ch.Qos(s.prefetch*3, 0, false); err != nil {
 		return fmt.Errorf("limit what is fetched ahead: %w", err)
 	}
 	working := context.WithoutCancel(ctx)
@@ -128,7 +130,7 @@ func (s *Server) serve(ctx context.Context, begun func()) error {
 	case err := <-ended:
 		return err
 	case err := <-lost:
-		return fmt.Errorf("the channel was closed: %w", err)
+		return closed(err)
 	}
 }
 
@@ -136,14 +138,14 @@ func (s *Server) serve(ctx context.Context, begun func()) error {
 func (s *Server) consumeAll(ctx context.Context, ch *amqp.Channel, ended chan<- error) ([]string, error) {
 	var tags []string
 	consume := func(queue string, handle handleDelivery) error {
-		tag := fmt.Sprintf("hangar-%d", len(tags)+1)
+		tag := fmt.Sprintf("%s-%d", s.service, len(tags)+1)
 		deliveries, err := ch.Consume(queue, tag, false, false, false, false, nil)
 		if err != nil {
 			return fmt.Errorf("consume %s: %w", queue, err)
 		}
 		tags = append(tags, tag)
 		s.running.Go(func() {
-			s.takeAll(ctx, deliveries, handle)
+			s.takeAll(ctx, ch, deliveries, handle)
 			ended <- fmt.Errorf("the consumer of %s was cancelled", queue)
 		})
 		return nil
@@ -181,16 +183,26 @@ func (s *Server) declareMethods(ch *amqp.Channel) (queue string, err error) {
 }
 
 // takeAll works on deliveries until there are no more, on so many at once as
-// there are slots.
-func (s *Server) takeAll(ctx context.Context, deliveries <-chan amqp.Delivery, handle handleDelivery) {
+// there are slots. It does not wait for one: a request's time runs meanwhile.
+// How many wait is bounded by what is fetched ahead.
+func (s *Server) takeAll(ctx context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery, handle handleDelivery) {
 	for d := range deliveries {
 		arrived := time.Now()
-		s.slots <- struct{}{}
 		s.running.Go(func() {
-			defer func() { <-s.slots }()
-			handle(ctx, &d, arrived)
+			if finish := s.take(ctx, ch, &d, arrived, handle); finish != nil {
+				finish()
+			}
 		})
 	}
+}
+
+func (s *Server) take(ctx context.Context, ch *amqp.Channel, d *amqp.Delivery, arrived time.Time, handle handleDelivery) (finish func()) {
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	if ch.IsClosed() {
+		return nil // it is delivered again
+	}
+	return handle(ctx, d, arrived)
 }
 
 // cancel stops the consumers. What has been fetched already is still handled.

@@ -1,0 +1,53 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"hangar"
+	"hangar/nameko"
+	"hangar/orders"
+)
+
+// orderCreated is the products service's subscription.
+func orderCreated() nameko.Subscription {
+	return nameko.Subscription{
+		Source: hangar.OrdersService,
+		Event:  hangar.OrderCreatedEvent,
+		Method: "handle_order_created",
+	}
+}
+
+// Subscribers returns who must not miss what the orders service publishes,
+// whether it has run yet or not.
+func Subscribers() []nameko.Subscriber {
+	return []nameko.Subscriber{{Service: "products", Subscription: orderCreated()}}
+}
+
+// PublishTo returns what publishes the events of the orders service over the
+// broker.
+func PublishTo(p *nameko.Publisher) orders.Publish {
+	return func(ctx context.Context, events []orders.Event) error {
+		batch := make([]nameko.Event, len(events))
+		for i, e := range events {
+			batch[i] = nameko.Event{Type: e.Type, Payload: e.Payload}
+		}
+		return p.Publish(ctx, batch...)
+	}
+}
+
+func handleOrderCreated(events hangar.OrderEvents) nameko.EventHandler {
+	return func(ctx context.Context, e nameko.Event) error {
+		var payload struct {
+			Order *readOrder `json:"order"`
+		}
+		if err := json.Unmarshal(e.Payload, &payload); err != nil {
+			return fmt.Errorf("%w: %w", nameko.ErrUnusable, err)
+		}
+		if payload.Order == nil || payload.Order.ID == 0 {
+			return fmt.Errorf("%w: it names no order", nameko.ErrUnusable)
+		}
+		return events.HandleOrderCreated(ctx, hangar.OrderCreated{Order: payload.Order.order()})
+	}
+}

@@ -1,0 +1,110 @@
+package rpc_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"hangar"
+	"hangar/hangartest"
+	"hangar/nameko"
+	"hangar/orders"
+	"hangar/rpc"
+)
+
+// received is a handler of events that keeps them.
+type receivedEvents chan hangar.Order
+
+func (r receivedEvents) HandleOrderCreated(_ context.Context, e hangar.OrderCreated) error {
+	r <- e.Order
+	return nil
+}
+
+func (r receivedEvents) next(t *testing.T) hangar.Order {
+	t.Helper()
+	select {
+	case o := <-r:
+		return o
+	case <-time.After(30 * time.Second):
+		t.Fatal("no event came")
+		return hangar.Order{}
+	}
+}
+
+func serveEvents(t *testing.T, url string) receivedEvents {
+	t.Helper()
+	events := make(receivedEvents, 100)
+	serve(t, connect(t, url), "products", func(s *nameko.Server) { rpc.ServeProducts(s, nil, nil, events) })
+	return events
+}
+
+// An event that is published before its subscriber has ever run is kept.
+func TestPublishedEventsArrive(t *testing.T) {
+	t.Parallel()
+	url := hangartest.RabbitMQ(t)
+	publish := rpc.PublishTo(nameko.NewPublisher(connect(t, url), "orders", rpc.Subscribers()...))
+	var batch []orders.Event
+	var want []hangar.Order
+	for id := range int64(3) {
+		o := hangar.Order{ID: id + 1, Status: hangar.Confirmed, Version: 1, Hold: "h", CreatedAt: time.Now().UTC(),
+			Details: []hangar.OrderDetail{line("ü \" ☃", 2), {ProductID: "__type__", Price: hangar.MaxPrice, Quantity: 1}}}
+		payload, err := json.Marshal(hangar.OrderCreated{Order: o})
+		wantNil(t, "encode an event", err)
+		batch = append(batch, orders.Event{ID: id, Type: hangar.OrderCreatedEvent, Payload: payload})
+		want = append(want, o)
+	}
+	wantNil(t, "publish", publish(t.Context(), batch))
+	events := serveEvents(t, url)
+	got := make(map[int64]hangar.Order)
+	for range want {
+		o := events.next(t)
+		got[o.ID] = o
+	}
+	for _, o := range want {
+		wantEqual(t, "an event", got[o.ID], o)
+	}
+}
+
+func TestEventsOfPython(t *testing.T) {
+	t.Parallel()
+	url := hangartest.RabbitMQ(t)
+	events := serveEvents(t, url)
+	publisher := nameko.NewPublisher(connect(t, url), "orders")
+	for _, unusable := range []string{`null`, `[]`, `"x"`, `{}`, `{"order": null}`, `{"order": {}}`, `{"order": {"id": "x"}}`,
+		`{"order": {"id": 1, "order_details": 5}}`, `{"order": {"id": 1, "order_details": [{"product_id": "a", "quantity": 1.5}]}}`} {
+		err := publisher.Publish(t.Context(), nameko.Event{Type: hangar.OrderCreatedEvent, Payload: json.RawMessage(unusable)})
+		wantNil(t, "Publish", err)
+	}
+	python := `{"order": {"id": 7, "order_details": [
+		{"id": 1, "product_id": "a", "price": "12.50", "quantity": 2},
+		{"id": 2, "product_id": 5, "price": -0.1, "quantity": -1},
+		{"id": 3, "product_id": "b", "price": "NaN", "quantity": 0}]}}`
+	err := publisher.Publish(t.Context(), nameko.Event{Type: hangar.OrderCreatedEvent, Payload: json.RawMessage(python)})
+	wantNil(t, "Publish", err)
+	wantEqual(t, "the event", events.next(t), hangar.Order{ID: 7, Status: hangar.Confirmed, Details: []hangar.OrderDetail{
+		{ID: 1, ProductID: "a", Price: 1250, Quantity: 2},
+		{ID: 2, ProductID: "5", Price: -10, Quantity: -1},
+		{ID: 3, ProductID: "b"},
+	}})
+	wantEqual(t, "events that came beside it", len(events), 0)
+}
+
+// The Python services take lines of less than nothing, and give back for them.
+func TestEventThatGivesBack(t *testing.T) {
+	t.Parallel()
+	url := hangartest.RabbitMQ(t)
+	arrivals := serveProducts(t, url)
+	p := rpc.NewProducts(newClient(t, url, "gateway"))
+	wantNil(t, "PutProduct", p.PutProduct(t.Context(), product("a", 10)))
+	publisher := nameko.NewPublisher(connect(t, url), "orders", rpc.Subscribers()...)
+	for range 2 {
+		err := publisher.Publish(t.Context(), nameko.Event{Type: hangar.OrderCreatedEvent, Payload: json.RawMessage(
+			`{"order": {"id": 7, "order_details": [{"product_id": "a", "quantity": -1}, {"product_id": "missing", "quantity": 0}]}}`)})
+		wantNil(t, "Publish", err)
+		arrivals.wait(t, 7)
+	}
+	got, err := p.Product(t.Context(), "a")
+	wantNil(t, "Product", err)
+	wantEqual(t, "in stock after an order of -1, twice", got.InStock, int64(11))
+}
