@@ -1,0 +1,117 @@
+package postgres_test
+
+import (
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// fault is what a proxy does to a request of the next connection that has one.
+type fault int32
+
+const (
+	noFault    fault = iota
+	loseCall         // the request never arrives, and the connection is cut
+	loseAnswer       // it is carried out, then the connection is cut instead of the answer
+	leaveCall        // the connection is cut at once, while it is carried out
+)
+
+// proxy is a network between a store and its server, which counts round trips.
+type proxy struct {
+	url   string
+	trips atomic.Int64
+	next  atomic.Int32 // a fault
+}
+
+// startProxy starts a proxy to the server of a database. Its url is that of the
+// database through the proxy.
+func startProxy(t testing.TB, database string) *proxy {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := u.Host
+	u.Host = listener.Addr().String()
+	query := u.Query()
+	query.Set("sslmode", "disable")
+	u.RawQuery = query.Encode()
+	p := &proxy{url: u.String()}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { p.serve(client, server) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		running.Wait() // the connections end with the store, which is closed before
+	})
+	return p
+}
+
+// breaks makes the next request fail.
+func (p *proxy) breaks(f fault) { p.next.Store(int32(f)) }
+
+func (p *proxy) serve(client net.Conn, address string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var asking, cut atomic.Bool // asking: the server has not answered since
+	var back sync.WaitGroup
+	back.Go(func() {
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(buffer)
+			asking.Store(false)
+			if err != nil || cut.Load() {
+				_ = client.Close()
+				_, _ = io.Copy(io.Discard, server)
+				return
+			}
+			if _, err := client.Write(buffer[:n]); err != nil {
+				_, _ = io.Copy(io.Discard, server)
+				return
+			}
+		}
+	})
+	defer back.Wait()
+	defer server.(*net.TCPConn).CloseWrite()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buffer)
+		if err != nil {
+			return
+		}
+		if !asking.Swap(true) {
+			p.trips.Add(1)
+		}
+		f := fault(p.next.Swap(int32(noFault)))
+		if f != noFault {
+			cut.Store(true)
+		}
+		if f == loseCall || f == leaveCall {
+			_ = client.Close()
+		}
+		if f == loseCall {
+			return
+		}
+		if _, err := server.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}

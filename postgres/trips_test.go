@@ -1,0 +1,161 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+
+	"hangar"
+	"hangar/hangartest"
+	"hangar/orders"
+)
+
+// Each call is one round trip, once a connection knows the statement.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	database := hangartest.Postgres(t)
+	p := startProxy(t, database)
+	s := openOrders(t, p.url+"&pool_max_conns=1")
+	ctx := t.Context()
+	inserted := func(key *orders.Key) orders.Stored {
+		stored, err := s.Insert(ctx, newOrder("a", "b"), key)
+		if err != nil {
+			t.Fatalf("Insert: %v", err)
+		}
+		return stored
+	}
+	for _, test := range []struct {
+		name string
+		call func() func() error // prepares what is called
+	}{
+		{"Insert", func() func() error {
+			o := newOrder("a", "b")
+			return func() error {
+				_, err := s.Insert(ctx, o, nil)
+				return err
+			}
+		}},
+		{"Insert with a key", func() func() error {
+			o := newOrder("a", "b")
+			return func() error {
+				_, err := s.Insert(ctx, o, &orders.Key{Key: o.Hold, BodyHash: []byte("hash")})
+				return err
+			}
+		}},
+		{"Order", func() func() error {
+			stored := inserted(nil)
+			return func() error {
+				_, err := s.Order(ctx, stored.ID)
+				return err
+			}
+		}},
+		{"List", func() func() error {
+			return func() error {
+				_, err := s.List(ctx, hangar.OrderQuery{Limit: 100})
+				return err
+			}
+		}},
+		{"Unsettled", func() func() error {
+			return func() error {
+				_, err := s.Unsettled(ctx, 0, 100)
+				return err
+			}
+		}},
+		{"Key", func() func() error {
+			return func() error {
+				_, err := s.Key(ctx, "k")
+				return err
+			}
+		}},
+		{"Settle of a refusal", func() func() error {
+			stored := inserted(&orders.Key{Key: newOrder().Hold, BodyHash: []byte("hash")})
+			return func() error {
+				_, err := s.Settle(ctx, stored.ID, 1, orders.Settlement{Status: hangar.Rejected, Refusal: hangar.NewHeldProductNotFound("a")})
+				return err
+			}
+		}},
+		{"Begin", func() func() error {
+			stored := inserted(nil)
+			settle(t, s, stored.ID, 1, orders.Settlement{Status: hangar.Confirmed})
+			return func() error { return s.Begin(ctx, stored.ID, 1, orders.Change{Kind: orders.Cancel}) }
+		}},
+		{"Settle of an update", func() func() error {
+			stored := inserted(nil)
+			return func() error {
+				_, err := s.Settle(ctx, stored.ID, 1, orders.Settlement{Status: hangar.Confirmed, Details: stored.Details})
+				return err
+			}
+		}},
+		{"Settle of a deletion", func() func() error {
+			stored := inserted(nil)
+			return func() error {
+				_, err := s.Settle(ctx, stored.ID, 1, orders.Settlement{Delete: true})
+				return err
+			}
+		}},
+	} {
+		for n := range 3 {
+			call := test.call()
+			before := p.trips.Load()
+			if err := call(); err != nil {
+				t.Fatalf("%s: %v", test.name, err)
+			}
+			if trips := p.trips.Load() - before; trips != 1 && n > 0 {
+				t.Errorf("%s, the time %d, took %d round trips, want 1", test.name, n+1, trips)
+			}
+		}
+	}
+	testTripsOfConfirming(t, p, s, database)
+}
+
+// Confirming orders is one round trip each, and some of all of them tell other
+// processes.
+func testTripsOfConfirming(t *testing.T, p *proxy, s orders.Store, database string) {
+	ctx := t.Context()
+	other := connect(t, database)
+	execute(t, other, "LISTEN hangar_outbox")
+	notified := 0
+	confirm := func(n int) {
+		var stored []orders.Stored
+		for range n {
+			o, err := s.Insert(ctx, newOrder("a"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored = append(stored, o)
+		}
+		before := p.trips.Load()
+		for _, o := range stored {
+			settle(t, s, o.ID, 1, orders.Settlement{Status: hangar.Confirmed, Event: &orders.Event{Type: "t", Payload: []byte("{}")}})
+		}
+		for notified = 0; int(p.trips.Load()-before) > n+notified || notified == 0; notified++ {
+			if _, err := other.WaitForNotification(ctx); err != nil {
+				t.Fatalf("%d Settles took %d round trips, and notified %d times: %v", n, p.trips.Load()-before, notified, err)
+			}
+		}
+	}
+	confirm(1) // the connection learns the statements
+	confirm(20)
+	if notified > 10 {
+		t.Errorf("20 Settles one after the other notified %d times, want few", notified)
+	}
+}
+
+func TestOtherProcessesAreTold(t *testing.T) {
+	t.Parallel()
+	url := hangartest.Postgres(t)
+	here, there := openOrders(t, url), openOrders(t, url)
+	<-there.Added() // that it listens
+	<-here.Added()
+	for range 3 {
+		confirmed(t, here, newOrder("a"))
+		select {
+		case <-there.Added():
+		case <-t.Context().Done():
+			t.Error("Added received nothing after another process added an event")
+		}
+		n, err := there.Relay(t.Context(), 10, func(context.Context, []orders.Event) error { return nil })
+		if n != 1 || err != nil {
+			t.Errorf("Relay of another process's event = %d, %v, want 1", n, err)
+		}
+	}
+}
