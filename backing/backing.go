@@ -3,8 +3,8 @@
 // their files in one folder: for development, tests and benchmarks. Tests kill
 // and restart them.
 //
-// They write as durably as in production. Their password is the user's name,
-// hangar: whoever can log in to the machine can reach them.
+// They write as durably as in production. Redis has no password, and that of
+// the others is hangar: whoever can log in to the machine can reach them.
 package backing
 
 import (
@@ -12,10 +12,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -42,6 +44,9 @@ type Server struct {
 	life  Life
 	kind  kind
 	parts []*part // in the order in which they start
+
+	mu     sync.Mutex
+	vhosts []string // of a RabbitMQ: made, and given to nobody yet
 }
 
 // kind is what differs between servers.
@@ -74,7 +79,7 @@ var kinds = map[string]kind{"postgres": postgres{}, "redis": redis{}, "rabbitmq"
 type state struct {
 	Kind  string
 	Ports []int
-	PIDs  []int
+	Parts []partState
 }
 
 func start(ctx context.Context, name, dir string, life Life) (*Server, error) {
@@ -132,8 +137,8 @@ func open(dir string, life Life) (*Server, state, error) {
 		return nil, st, fmt.Errorf("%s: unknown kind of server %q", stateFile(dir), st.Kind)
 	}
 	s := &Server{URL: k.url(st.Ports), dir: dir, life: life, kind: k}
-	for _, pid := range st.PIDs {
-		s.parts = append(s.parts, attach(pid, dir, st.Ports))
+	for _, p := range st.Parts {
+		s.parts = append(s.parts, p.attach(dir, st.Ports))
 	}
 	return s, st, nil
 }
@@ -154,14 +159,14 @@ func (s *Server) run(ctx context.Context, st state) (err error) {
 	if err != nil {
 		return err
 	}
-	s.parts, st.PIDs = nil, nil
+	s.parts, st.Parts = nil, nil
 	for _, c := range commands {
 		p, err := c.start(s.dir, st.Ports, s.life)
 		if err != nil {
 			return errors.Join(err, s.Kill())
 		}
 		s.parts = append(s.parts, p)
-		st.PIDs = append(st.PIDs, p.pid)
+		st.Parts = append(st.Parts, partState{PID: p.pid, StopBy: c.stopBy, KillBy: c.killBy})
 	}
 	note, err := json.Marshal(st)
 	if err != nil {
@@ -229,18 +234,24 @@ func (s *Server) Restart(ctx context.Context) error {
 	return s.run(ctx, st)
 }
 
-// freePorts returns ports that nothing listens on now.
+// freePorts returns ports that nothing listens on now. They lie below those
+// that systems give to clients: while a server is down, a client that dials it
+// again and again could else be given its port.
 func freePorts(n int) ([]int, error) {
+	const lowest, highest, attempts = 10_000, 30_000, 1_000
 	var ports []int
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	for range attempts {
+		port := lowest + rand.IntN(highest-lowest)
+		listener, err := net.Listen("tcp", loopback(port))
 		if err != nil {
-			return nil, err
+			continue
 		}
 		defer listener.Close() // all stay open until each has its own
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return ports, nil
+	return nil, fmt.Errorf("no free ports from %d to %d", lowest, highest)
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

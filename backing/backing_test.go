@@ -1,10 +1,17 @@
 package backing_test
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +60,16 @@ func TestRabbitMQIsRestartedWithItsData(t *testing.T) {
 	s := hangartest.StartRabbitMQ(t)
 	vhost, err := s.NewVhost(t.Context())
 	wantNil(t, err)
+	for range 9 { // more than are made at once
+		another, err := s.NewVhost(t.Context())
+		wantNil(t, err)
+		conn, err := amqp.Dial(another)
+		wantNil(t, err)
+		conn.Close()
+		if another == vhost {
+			t.Fatalf("NewVhost returned %s twice", vhost)
+		}
+	}
 	withChannel := func(do func(*amqp.Channel)) {
 		t.Helper()
 		conn, err := amqp.Dial(vhost)
@@ -97,9 +114,7 @@ func restartEach(t *testing.T, s *backing.Server, check func()) {
 // A server that was started for good is found again, and stopped, by whoever
 // knows its folder.
 func TestServerBeyondCommand(t *testing.T) {
-	if err := backing.Missing("redis"); err != nil && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
+	require(t, "redis")
 	dir := t.TempDir()
 	ctx := context.WithoutCancel(t.Context())
 	s, err := backing.StartRedis(ctx, dir, backing.BeyondCommand)
@@ -124,6 +139,80 @@ func TestServerBeyondCommand(t *testing.T) {
 	}
 }
 
+// Who stops the servers is not who started them, may have no ps, and does not
+// wait for their clients.
+func TestStopWithAClient(t *testing.T) {
+	require(t, "postgres")
+	dir := t.TempDir()
+	started, err := backing.StartPostgres(t.Context(), dir, backing.BeyondCommand)
+	wantNil(t, err)
+	t.Cleanup(func() { wantNil(t, errors.Join(started.Kill(), started.Remove())) })
+	conn, err := pgx.Connect(t.Context(), started.URL)
+	wantNil(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if runtime.GOOS == "linux" {
+		t.Setenv("PATH", t.TempDir())
+	}
+	wantNil(t, backing.Stop(dir))
+	if conn, err := net.Dial("tcp", hostOf(t, started.URL)); err == nil {
+		conn.Close()
+		t.Error("the server still listens after Stop")
+	}
+}
+
+// An initdb that was interrupted has left files.
+func TestStartPostgresAfterAnUnfinishedOne(t *testing.T) {
+	require(t, "postgres")
+	dir := t.TempDir()
+	wantNil(t, os.Mkdir(filepath.Join(dir, "data"), 0o700))
+	wantNil(t, os.WriteFile(filepath.Join(dir, "data", "PG_VERSION"), []byte("15\n"), 0o600))
+	s, err := backing.StartPostgres(t.Context(), dir, backing.WithParent)
+	wantNil(t, err)
+	wantNil(t, s.Kill())
+	wantNil(t, s.Remove())
+}
+
+// asParent makes a process of this test start a Redis in the folder it names.
+const asParent = "HANGAR_TEST_AS_PARENT"
+
+func TestServerEndsWithItsParent(t *testing.T) {
+	if dir := os.Getenv(asParent); dir != "" {
+		s, err := backing.StartRedis(t.Context(), dir, backing.WithParent)
+		wantNil(t, err)
+		fmt.Println("URL", s.URL)
+		select {} // until it is killed
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends a process with its parent")
+	}
+	require(t, "redis")
+	parent := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	parent.Env = append(os.Environ(), asParent+"="+t.TempDir())
+	out, err := parent.StdoutPipe()
+	wantNil(t, err)
+	wantNil(t, parent.Start())
+	var server string
+	for lines := bufio.NewScanner(out); server == "" && lines.Scan(); {
+		server, _ = strings.CutPrefix(lines.Text(), "URL ")
+	}
+	wantNil(t, parent.Process.Kill())
+	_ = parent.Wait() // it was killed
+	if server == "" {
+		t.Fatal("the process ended before its Redis answered")
+	}
+	host := hostOf(t, server)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial("tcp", host)
+		if err != nil {
+			return
+		}
+		conn.Close()
+		if time.Now().After(deadline) {
+			t.Fatalf("the Redis at %s still listens 30 s after its parent was killed", host)
+		}
+	}
+}
+
 func TestStartSaysWhyAServerDoesNotStart(t *testing.T) {
 	s := hangartest.StartRedis(t)
 	wantNil(t, s.Stop())
@@ -132,8 +221,16 @@ func TestStartSaysWhyAServerDoesNotStart(t *testing.T) {
 	defer listener.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if err := s.Restart(ctx); err == nil {
-		t.Fatal("Restart on a port that is taken succeeded, want an error")
+	if err := s.Restart(ctx); err == nil || !strings.Contains(err.Error(), "bind") {
+		t.Fatalf("Restart on a port that is taken: %v, want an error with the log, which tells of bind", err)
+	}
+}
+
+// require skips the test where a server is missing; in CI it fails later.
+func require(t *testing.T, name string) {
+	t.Helper()
+	if err := backing.Missing(name); err != nil && os.Getenv("CI") == "" {
+		t.Skip(err)
 	}
 }
 

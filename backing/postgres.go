@@ -63,7 +63,8 @@ func postgresData(ctx context.Context, dir string, as *syscall.Credential) (stri
 	data := filepath.Join(dir, "data")
 	resolved, err := filepath.EvalSymlinks(data)
 	if err == nil {
-		_, err = os.Stat(filepath.Join(resolved, "PG_VERSION"))
+		// The server's first start leaves this: initdb was not interrupted.
+		_, err = os.Stat(filepath.Join(resolved, "postmaster.opts"))
 	}
 	if err == nil {
 		return resolved, nil

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,7 +55,7 @@ func (c command) start(dir string, ports []int, life Life) (*part, error) {
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = processAttributes(c.as, life)
+	cmd.SysProcAttr = processAttributes(c, life)
 	started := make(chan error)
 	go func() {
 		// "The parent" that a process ends with is the thread that started it.
@@ -75,9 +76,15 @@ func (c command) start(dir string, ports []int, life Life) (*part, error) {
 	return p, nil
 }
 
+// partState is what is noted of a running process.
+type partState struct {
+	PID            int
+	StopBy, KillBy syscall.Signal
+}
+
 // attach returns a process that another command started.
-func attach(pid int, dir string, ports []int) *part {
-	return &part{name: "process " + strconv.Itoa(pid), pid: pid, stopBy: syscall.SIGTERM, killBy: syscall.SIGKILL, mark: marks(dir, ports)}
+func (p partState) attach(dir string, ports []int) *part {
+	return &part{name: "process " + strconv.Itoa(p.PID), pid: p.PID, stopBy: p.StopBy, killBy: p.KillBy, mark: marks(dir, ports)}
 }
 
 func marks(dir string, ports []int) []string {
@@ -99,16 +106,8 @@ func (p *part) alive() bool {
 			return true
 		}
 	}
-	out, err := exec.Command("ps", "-o", "command=", "-ww", "-p", strconv.Itoa(p.pid)).Output()
-	if err != nil {
-		return false
-	}
-	for _, mark := range p.mark {
-		if strings.Contains(string(out), mark) {
-			return true
-		}
-	}
-	return false
+	line := commandLine(p.pid)
+	return slices.ContainsFunc(p.mark, func(mark string) bool { return strings.Contains(line, mark) })
 }
 
 func (p *part) stop() error { return p.end(p.stopBy) }

@@ -1,11 +1,22 @@
 package backing
 
-import "syscall"
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
 
-func processAttributes(as *syscall.Credential, life Life) *syscall.SysProcAttr {
-	attributes := &syscall.SysProcAttr{Credential: as, Setsid: true} // Ctrl-C is for us
+func processAttributes(c command, life Life) *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{Credential: c.as, Setsid: true} // Ctrl-C is for us
 	if life == WithParent {
-		attributes.Pdeathsig = syscall.SIGKILL
+		attributes.Pdeathsig = c.killBy
 	}
 	return attributes
+}
+
+// commandLine returns how a process was called, "" if there is none. Small
+// systems have no ps.
+func commandLine(pid int) string {
+	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return string(line)
 }

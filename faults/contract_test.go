@@ -8,7 +8,7 @@ import (
 
 // TestContractOfTheBinary replays the HTTP contract against the real process.
 func TestContractOfTheBinary(t *testing.T) {
-	p := start(t, buildHangar(t), t.TempDir(), "")
+	p := startStore(t, buildHangar(t), t.TempDir(), "")
 	hangartest.TestHTTPContract(t, p.url)
 	p.drain(t)
 }

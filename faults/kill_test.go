@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"hangar"
+	"hangar/orders"
+	"hangar/products"
 	"hangar/sqlite"
 )
 
@@ -26,12 +28,12 @@ var crashPoints = []string{
 func TestKillAtEachPoint(t *testing.T) {
 	binary, data := buildHangar(t), t.TempDir()
 	var r record
-	p := start(t, binary, data, "")
+	p := startStore(t, binary, data, "")
 	stocked(t, p.url)
 	p.drain(t)
 	for _, point := range crashPoints {
 		at := point + ":" + strconv.Itoa(1+rand.IntN(40))
-		p := start(t, binary, data, at)
+		p := startStore(t, binary, data, at)
 		if p == nil {
 			continue // it crashed in the recovery of the crash before
 		}
@@ -58,7 +60,7 @@ func TestKillAtRandom(t *testing.T) {
 	}
 	binary, data := buildHangar(t), t.TempDir()
 	var r record
-	p := start(t, binary, data, "")
+	p := startStore(t, binary, data, "")
 	stocked(t, p.url)
 	for range kills {
 		ctx, stopLoad := context.WithCancel(t.Context())
@@ -78,7 +80,7 @@ func TestKillAtRandom(t *testing.T) {
 		p.kill()
 		<-loaded
 		stopLoad()
-		p = start(t, binary, data, "")
+		p = startStore(t, binary, data, "")
 	}
 	p.kill()
 	r.check(t, binary, data)
@@ -88,12 +90,9 @@ func TestKillAtRandom(t *testing.T) {
 // against what the files hold.
 func (r *record) check(t *testing.T, binary, data string) {
 	t.Helper()
-	p := start(t, binary, data, "")
+	p := startStore(t, binary, data, "")
 	r.settle(t, p.url)
 	p.drain(t)
-	for _, v := range r.violation {
-		t.Error(v)
-	}
 	integrity(t, filepath.Join(data, "orders.db"))
 	integrity(t, filepath.Join(data, "products.db"))
 
@@ -102,30 +101,51 @@ func (r *record) check(t *testing.T, binary, data string) {
 		t.Fatal(err)
 	}
 	defer orderStore.Close()
+	productStore, err := sqlite.OpenProducts(t.Context(), filepath.Join(data, "products.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer productStore.Close()
+	r.checkStores(t, orderStore, productStore)
+}
+
+// checkStores counts what the clients know against what the stores hold after
+// draining.
+func (r *record) checkStores(t *testing.T, orderStore orders.Store, productStore products.Store) {
+	t.Helper()
+	for _, v := range r.violation {
+		t.Error(v)
+	}
 	unsettled, err := orderStore.Unsettled(t.Context(), 0, 1000)
 	if err != nil || len(unsettled) > 0 {
 		t.Errorf("unsettled after draining: %d orders, %v, want none", len(unsettled), err)
 	}
+	stored := storedOrders(t, orderStore)
+	r.checkOrders(t, stored)
+	checkStock(t, productStore, stored)
+	events, err := orderStore.Relay(t.Context(), 1000, func(context.Context, []orders.Event) error { return nil })
+	if err != nil || events != 0 {
+		t.Errorf("events in the outbox after draining: %d, %v, want 0", events, err)
+	}
+	t.Logf("%d purchases, %d acknowledgements, %d orders stored", len(r.all), r.acked, len(stored))
+}
+
+func storedOrders(t *testing.T, s orders.Store) map[int64]hangar.Order {
+	t.Helper()
 	stored := map[int64]hangar.Order{}
 	for after := int64(0); ; {
-		list, err := orderStore.List(t.Context(), hangar.OrderQuery{After: after, Limit: 1000})
+		list, err := s.List(t.Context(), hangar.OrderQuery{After: after, Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(list) == 0 {
-			break
+			return stored
 		}
 		for _, o := range list {
 			stored[o.ID] = o
 			after = o.ID
 		}
 	}
-	r.checkOrders(t, stored)
-	checkStock(t, data, stored)
-	if n := count(t, filepath.Join(data, "orders.db"), "SELECT count(*) FROM outbox"); n != 0 {
-		t.Errorf("events in the outbox after draining: %d, want 0", n)
-	}
-	t.Logf("%d purchases, %d acknowledgements, %d orders stored", len(r.all), r.acked, len(stored))
 }
 
 // checkOrders counts lost, doubled and phantom orders.
@@ -168,7 +188,7 @@ func (r *record) checkOrders(t *testing.T, stored map[int64]hangar.Order) {
 	}
 }
 
-func checkStock(t *testing.T, data string, stored map[int64]hangar.Order) {
+func checkStock(t *testing.T, productStore products.Store, stored map[int64]hangar.Order) {
 	t.Helper()
 	held := map[string]int64{}
 	for _, o := range stored {
@@ -179,11 +199,6 @@ func checkStock(t *testing.T, data string, stored map[int64]hangar.Order) {
 			held[id] += n
 		}
 	}
-	productStore, err := sqlite.OpenProducts(t.Context(), filepath.Join(data, "products.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer productStore.Close()
 	for id, n := range putIn {
 		p, err := productStore.Product(t.Context(), id)
 		if err != nil {
@@ -206,17 +221,4 @@ func integrity(t *testing.T, path string) {
 	if err := db.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		t.Errorf("integrity of %s: %s, %v, want ok", filepath.Base(path), verdict, err)
 	}
-}
-
-func count(t *testing.T, path, query string) (n int64) {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.QueryRow(query).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }

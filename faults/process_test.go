@@ -22,19 +22,25 @@ func buildHangar(t *testing.T) string {
 	return binary
 }
 
-// process is a running store.
+// process is a running store, or a service of one.
 type process struct {
 	cmd    *exec.Cmd
-	url    string
+	url    string // "" for one without a gateway
 	exited chan struct{}
 	err    error // of Wait, once exited is closed
 }
 
-// start starts a store on the data folder, to crash at the given point ("" for
-// none), and returns when it listens. It returns nil if it crashed before.
-func start(t *testing.T, binary, data, crashAt string) *process {
+// startStore starts a whole store on the data folder; see start.
+func startStore(t *testing.T, binary, data, crashAt string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, "serve", "--addr", "127.0.0.1:0", "--data", data), exited: make(chan struct{})}
+	return start(t, binary, crashAt, "serve", "--addr", "127.0.0.1:0", "--data", data)
+}
+
+// start starts a process, to crash at the given point ("" for none), and returns
+// when it serves. It returns nil if it crashed before.
+func start(t *testing.T, binary, crashAt string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(binary, args...), exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "HANGAR_CRASH="+crashAt)
 	var stderr strings.Builder
 	p.cmd.Stderr = &stderr
@@ -46,10 +52,9 @@ func start(t *testing.T, binary, data, crashAt string) *process {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stdout)
-	for p.url == "" && lines.Scan() {
-		if i := strings.Index(lines.Text(), "http://"); i >= 0 {
-			p.url, _, _ = strings.Cut(lines.Text()[i:], " ")
-		}
+	serves := lines.Scan()
+	if i := strings.Index(lines.Text(), "http://"); i >= 0 {
+		p.url, _, _ = strings.Cut(lines.Text()[i:], " ")
 	}
 	go func() {
 		for lines.Scan() { // Wait may only be called when all is read
@@ -57,14 +62,19 @@ func start(t *testing.T, binary, data, crashAt string) *process {
 		p.err = p.cmd.Wait()
 		close(p.exited)
 	}()
-	if p.url == "" {
+	if !serves {
 		<-p.exited
 		if crashAt == "" || !killed(p.err) {
-			t.Fatalf("the store did not start: %v\n%s", p.err, stderr.String())
+			t.Fatalf("hangar %v did not start: %v\n%s", args, p.err, stderr.String())
 		}
 		return nil
 	}
-	t.Cleanup(p.kill)
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("log of hangar %v:\n%.20000s", args, stderr.String())
+		}
+	})
 	return p
 }
 

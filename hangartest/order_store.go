@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"hangar"
 	"hangar/orders"
@@ -56,7 +58,7 @@ func newOrder(lines ...hangar.OrderDetail) hangar.Order {
 		Details:   lines,
 		Status:    hangar.Pending,
 		Version:   1,
-		Hold:      "0199f5a0-0000-7000-8000-000000000001",
+		Hold:      uuid.NewString(), // no two orders have the same
 		CreatedAt: noon,
 	}
 }
@@ -146,7 +148,8 @@ func testInsert(t *testing.T, s orders.Store) {
 	lastOrder, lastLine := int64(0), int64(0)
 	for range 3 {
 		want := newOrder(line("b", 2), line("a", 1), line("b", 3))
-		given := newOrder(line("b", 2), line("a", 1), line("b", 3))
+		given := want
+		given.Details = slices.Clone(want.Details)
 		stored := insert(t, s, given, nil)
 		wantEqual(t, "the order that was passed to Insert, afterwards", given, want)
 		if stored.ID <= lastOrder {

@@ -44,10 +44,10 @@ func measureHTTP(ctx context.Context, p plan, binary string) (_ []result, err er
 		return nil, err
 	}
 	bareGet := func() (float64, error) {
-		return load(ctx, p.round, 1, func(context.Context, int64) error { return c.get(ctx, bare.url+"/products/the_odyssey") })
+		return load(ctx, clients, p.round, 1, func(context.Context, int64) error { return c.get(ctx, bare.url+"/products/the_odyssey") })
 	}
 	get, getRate, bareRate, err := inTurn(p.rounds, func() (float64, error) {
-		return load(ctx, p.round, 1, func(context.Context, int64) error { return c.get(ctx, store.url+"/products/the_odyssey") })
+		return load(ctx, clients, p.round, 1, func(context.Context, int64) error { return c.get(ctx, store.url+"/products/the_odyssey") })
 	}, bareGet)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func measureHTTP(ctx context.Context, p plan, binary string) (_ []result, err er
 	prefix := 0
 	chain, chainRate, bareRate2, err := inTurn(p.rounds, func() (float64, error) {
 		prefix++
-		return load(ctx, p.round, 4, func(ctx context.Context, n int64) error {
+		return load(ctx, clients, p.round, 4, func(ctx context.Context, n int64) error {
 			return c.chain(ctx, store.url, fmt.Sprintf("p%d-%d", prefix, n))
 		})
 	}, bareGet)
@@ -68,9 +68,9 @@ func measureHTTP(ctx context.Context, p plan, binary string) (_ []result, err er
 	}, nil
 }
 
-// load calls do in a loop from all clients and returns requests per second;
+// load calls do in a loop from so many clients and returns requests per second;
 // each call is requests of them.
-func load(ctx context.Context, d time.Duration, requests int, do func(ctx context.Context, n int64) error) (float64, error) {
+func load(ctx context.Context, clients int, d time.Duration, requests int, do func(ctx context.Context, n int64) error) (float64, error) {
 	var (
 		wg   sync.WaitGroup
 		n    atomic.Int64
@@ -97,7 +97,7 @@ type client struct{ http.Client }
 
 func newClient() *client {
 	return &client{http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true},
+		Transport: &http.Transport{MaxIdleConnsPerHost: callers, DisableCompression: true},
 		Timeout:   30 * time.Second,
 	}}
 }

@@ -45,8 +45,8 @@ func main() {
 	p := plan{}
 	flag.IntVar(&p.rounds, "rounds", 5, "pairs of measurements for each ratio")
 	flag.DurationVar(&p.round, "round", 2*time.Second, "length of one measurement")
-	flag.IntVar(&p.stored, "stored", 1_000_000, "products and orders in the grown store")
-	flag.StringVar(&p.only, "only", "", "measure just http, durable or grown")
+	flag.IntVar(&p.stored, "stored", 1_000_000, "products and orders in the grown store; the grown services hold a fifth")
+	flag.StringVar(&p.only, "only", "", "measure just http, durable, grown, services or services-grown")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -75,7 +75,10 @@ func run(ctx context.Context, out io.Writer, p plan) error {
 	for _, group := range []struct {
 		name    string
 		measure func(context.Context, plan, string) ([]result, error)
-	}{{"http", measureHTTP}, {"durable", measureDurable}, {"grown", measureGrown}} {
+	}{
+		{"http", measureHTTP}, {"durable", measureDurable}, {"grown", measureGrown},
+		{"services", measureServices}, {"services-grown", measureServicesGrown},
+	} {
 		if p.only != "" && p.only != group.name {
 			continue
 		}

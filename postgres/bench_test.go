@@ -39,9 +39,7 @@ func BenchmarkCreateOrder(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "orders/s")
-	for b.N > 1 && relayed.Load() < int64(b.N) && ctx.Err() == nil {
-		time.Sleep(time.Millisecond)
-	}
+	waitFor(b, "the events", func() bool { return relayed.Load() >= int64(b.N) })
 	b.ReportMetric(float64(relayed.Load())/time.Since(start).Seconds(), "events/s")
 	cancel()
 	running.Wait()

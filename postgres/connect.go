@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"regexp"
 	"strings"
 	"time"
 
@@ -23,13 +22,13 @@ const (
 	sayEvery     = 30 * time.Second
 )
 
-var driver = regexp.MustCompile(`^(postgres|postgresql)\+\w+://`)
-
 // parseURL returns what url asks for. Its errors do not show url, in whose
 // ruins nobody can tell the password from the rest.
 func parseURL(url string) (*pgxpool.Config, error) {
-	url = driver.ReplaceAllString(url, "$1://")
-	if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
+	scheme, rest, isURL := strings.Cut(url, "://")
+	scheme, _, _ = strings.Cut(scheme, "+")
+	url = scheme + "://" + rest
+	if !isURL || scheme != "postgres" && scheme != "postgresql" {
 		return nil, errors.New("not a URL of a PostgreSQL database: want postgresql://user:password@host:port/database")
 	}
 	config, err := pgxpool.ParseConfig(url)

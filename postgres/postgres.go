@@ -7,11 +7,12 @@
 // price, such as NaN, is read as 0 and reported in the log.
 //
 // What is answered is durable, as far as the server's fsync and
-// synchronous_commit are on. Each call is one statement and one round trip. A
-// call whose answer was lost, as the connection or the server was, is made again
-// and finds out what became of the first: an order is known by its hold, a
-// change by its version. So it ends with the right answer, or after ten seconds,
-// or when its context ends, with Unavailable.
+// synchronous_commit are on. Each call is one statement and one round trip;
+// orders that are inserted or confirmed at the same time share a transaction, and
+// so one of each. A call whose answer was lost, as the connection or the server
+// was, is made again and finds out what became of the first: an order is known by
+// its hold, a change by its version. So it ends with the right answer, or after
+// ten seconds, or when its context ends, with Unavailable.
 //
 // Its limits: ids of orders and lines are those of the Python services' tables,
 // of type integer, and end at 2^31-1. Events leave in their order only while one

@@ -13,7 +13,9 @@ import (
 	"hangar/rpc"
 )
 
-// received is a handler of events that keeps them.
+const eventQueue = "evt-orders-order_created--products.handle_order_created"
+
+// receivedEvents is a handler of events that keeps them.
 type receivedEvents chan hangar.Order
 
 func (r receivedEvents) HandleOrderCreated(_ context.Context, e hangar.OrderCreated) error {
@@ -55,6 +57,7 @@ func TestPublishedEventsArrive(t *testing.T) {
 		want = append(want, o)
 	}
 	wantNil(t, "publish", publish(t.Context(), batch))
+	wantEqual(t, "events that wait", waiting(t, url), len(batch))
 	events := serveEvents(t, url)
 	got := make(map[int64]hangar.Order)
 	for range want {
@@ -66,9 +69,22 @@ func TestPublishedEventsArrive(t *testing.T) {
 	}
 }
 
+// waiting returns how many events are in the queue of the products service.
+func waiting(t *testing.T, url string) int {
+	t.Helper()
+	queue, err := rawChannel(t, url).QueueDeclarePassive(eventQueue, true, false, false, false, nil)
+	wantNil(t, "QueueDeclarePassive", err)
+	return queue.Messages
+}
+
 func TestEventsOfPython(t *testing.T) {
 	t.Parallel()
 	url := hangartest.RabbitMQ(t)
+	t.Run("they are taken", func(t *testing.T) { takePythonEvents(t, url) })
+	wantEqual(t, "events that are left in the queue", waiting(t, url), 0)
+}
+
+func takePythonEvents(t *testing.T, url string) {
 	events := serveEvents(t, url)
 	publisher := nameko.NewPublisher(connect(t, url), "orders")
 	for _, unusable := range []string{`null`, `[]`, `"x"`, `{}`, `{"order": null}`, `{"order": {}}`, `{"order": {"id": "x"}}`,

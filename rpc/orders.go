@@ -102,8 +102,7 @@ func (o *Orders) listPage(ctx context.Context, q hangar.OrderQuery) (hangar.Page
 	return hangar.Page[hangar.Order]{Items: o.orders(found.Items), More: found.More}, known, err
 }
 
-// updatedLine is new prices and quantities of a line. Hangar's service takes it
-// without a product, a Python one wants no more than these either.
+// updatedLine is the new price and quantity of a line.
 type updatedLine struct {
 	ID        int64        `json:"id"`
 	ProductID string       `json:"product_id,omitempty"`
@@ -121,7 +120,7 @@ func (o *Orders) UpdateOrder(ctx context.Context, u hangar.OrderUpdate) (hangar.
 	}
 	lines := make([]updatedLine, len(u.Lines))
 	for i, l := range u.Lines {
-		lines[i] = updatedLine{l.ID, l.ProductID, l.Price, l.Quantity}
+		lines[i] = updatedLine(l)
 	}
 	update := map[string]any{"id": u.ID, "order_details": lines}
 	var updated readOrder

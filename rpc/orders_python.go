@@ -106,7 +106,7 @@ func (o *Orders) completeUpdate(ctx context.Context, u hangar.OrderUpdate) (hang
 	}
 	complete := hangar.OrderUpdate{ID: u.ID}
 	for _, d := range details {
-		complete.Lines = append(complete.Lines, hangar.LineUpdate{ID: d.ID, ProductID: d.ProductID, Price: d.Price, Quantity: d.Quantity})
+		complete.Lines = append(complete.Lines, hangar.LineUpdate(d))
 	}
 	return complete, nil
 }

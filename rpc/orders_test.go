@@ -2,12 +2,15 @@ package rpc_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"hangar"
 	"hangar/hangartest"
+	"hangar/nameko"
 	"hangar/rpc"
 )
 
@@ -190,5 +193,42 @@ func TestFirstOrderOfAMissingProduct(t *testing.T) {
 	wantNil(t, "Order", err)
 	if o.Status != hangar.Rejected {
 		t.Errorf("the order: %+v, want rejected", o)
+	}
+}
+
+// What an idempotency key brings back says so, in the result or in the error.
+func TestReplaysOnTheWire(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, hangartest.RabbitMQ(t))
+	wantNil(t, "PutProduct", f.products.PutProduct(t.Context(), product("a", 10)))
+	create := func(quantity int) (map[string]any, error) {
+		ctx := nameko.WithData(t.Context(), "idempotency_key", fmt.Sprint("key of ", quantity))
+		lines := []map[string]any{{"product_id": "a", "price": "1", "quantity": quantity}}
+		reply, err := f.gateway.Call(ctx, nameko.Call{Service: "orders", Method: "create_order", Args: []any{lines}})
+		if err != nil {
+			return nil, err
+		}
+		var o map[string]any
+		wantNil(t, "Decode", reply.Decode(&o))
+		return o, nil
+	}
+	for _, want := range []any{nil, true} {
+		o, err := create(1)
+		wantNil(t, "create_order", err)
+		wantEqual(t, "replayed", o["replayed"], want)
+	}
+	wantNil(t, "DeleteOrder", f.orders.DeleteOrder(t.Context(), 1))
+	o, err := create(1)
+	wantNil(t, "create_order with the key of a deleted order", err)
+	wantEqual(t, "its lines", o["order_details"], any([]any{}))
+	for _, want := range []int{2, 3} {
+		_, err := create(100)
+		e, ok := errors.AsType[*nameko.Error](err)
+		if !ok || len(e.Args) != want {
+			t.Fatalf("create_order beyond the stock: %#v, want an error with %d arguments", err, want)
+		}
+		if want == 3 {
+			wantEqual(t, "the third argument", e.Args[2], any(map[string]any{"replayed": true}))
+		}
 	}
 }

@@ -94,7 +94,7 @@ func forget(t *testing.T, url string) {
 	defer conn.Close()
 	ch, err := conn.Channel()
 	wantNil(t, "Channel", err)
-	for _, queue := range []string{"rpc-orders", "rpc-products", "evt-orders-order_created--products.handle_order_created"} {
+	for _, queue := range []string{"rpc-orders", "rpc-products", eventQueue} {
 		_, err := ch.QueueDelete(queue, false, false, false)
 		wantNil(t, "QueueDelete", err)
 	}

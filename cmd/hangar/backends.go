@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"hangar/orders"
+	"hangar/postgres"
 	"hangar/products"
+	"hangar/redis"
 	"hangar/sqlite"
 )
 
@@ -24,66 +28,80 @@ type productStore interface {
 	io.Closer
 }
 
-// backends are ways to open the stores.
-type backends struct {
-	orders   func(context.Context) (orderStore, error)
-	products func(context.Context) (productStore, error)
-}
-
-// chooseBackends picks the backends that the URLs of c name, and touches none
-// of them yet.
-func chooseBackends(c *Config) (backends, error) {
-	b := backends{
-		orders: func(ctx context.Context) (orderStore, error) {
-			return sqlite.OpenOrders(ctx, filepath.Join(c.Data, "orders.db"))
-		},
-		products: func(ctx context.Context) (productStore, error) {
-			return sqlite.OpenProducts(ctx, filepath.Join(c.Data, "products.db"))
-		},
+// openOrders opens the store that the URL names.
+func openOrders(ctx context.Context, c *Config, log *slog.Logger) (orderStore, error) {
+	switch schemeOf(c.OrdersDB) {
+	case "":
+		return sqlite.OpenOrders(ctx, filepath.Join(c.Data, "orders.db"))
+	case "postgres", "postgresql", "postgresql+psycopg2":
+		return postgres.OpenOrders(ctx, c.OrdersDB, log)
+	default:
+		return nil, notAStore("orders", "orders-db", c)
 	}
-	for _, name := range []string{"orders-db", "products-db", "amqp"} {
-		origin := c.Origins[name]
-		before, _, _ := strings.Cut(origin.Text, "://")
-		switch strings.ToLower(before) {
-		case "": // what b has; and calls stay in the process
-		case "postgres", "postgresql", "postgresql+psycopg2":
-			return backends{}, notAvailable("PostgreSQL", name, origin)
-		case "redis":
-			return backends{}, notAvailable("Redis", name, origin)
-		case "amqp", "amqps", "pyamqp":
-			return backends{}, notAvailable("RabbitMQ", name, origin)
-		default:
-			return backends{}, notAvailable(before, name, origin)
-		}
+}
+
+// openProducts opens the store that the URL names.
+func openProducts(ctx context.Context, c *Config, log *slog.Logger) (productStore, error) {
+	switch schemeOf(c.ProductsDB) {
+	case "":
+		return sqlite.OpenProducts(ctx, filepath.Join(c.Data, "products.db"))
+	case "redis", "rediss", "unix":
+		return redis.OpenProducts(ctx, c.ProductsDB, log)
+	default:
+		return nil, notAStore("products", "products-db", c)
 	}
-	return b, nil
 }
 
-func notAvailable(what, name string, origin Origin) error {
-	return fmt.Errorf("%s is not available in this version, but %s is %s (%s); without it the store runs in one process on SQLite",
-		what, name, mask(origin.Text), origin.Source)
+func schemeOf(url string) string {
+	scheme, _, _ := strings.Cut(url, "://")
+	return strings.ToLower(scheme)
 }
 
-// stores are the open stores of a process.
+func notAStore(what, setting string, c *Config) error {
+	origin := c.Origins[setting]
+	return usagef("%s cannot be kept in %s (%s)", what, mask(origin.Text), origin.Source)
+}
+
+// stores are the open stores of a process; nil is one that it does not need.
 type stores struct {
 	orders   orderStore
 	products productStore
 }
 
-// open opens both stores, or none.
-func (b backends) open(ctx context.Context, c *Config) (*stores, error) {
-	if err := os.MkdirAll(c.Data, 0o755); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
+// openStores opens the stores that the named services need, or none.
+func openStores(ctx context.Context, c *Config, names []string, log *slog.Logger) (_ *stores, err error) {
+	s := new(stores)
+	defer func() {
+		if err != nil {
+			err = errors.Join(explainOpen(err, c), s.close())
+		}
+	}()
+	if keptInFiles(c, names) {
+		if err := os.MkdirAll(c.Data, 0o755); err != nil {
+			return nil, fmt.Errorf("make the data folder: %w", err)
+		}
 	}
-	orderStore, err := b.orders(ctx)
-	if err != nil {
-		return nil, explainOpen(err, c)
+	if slices.Contains(names, "orders") {
+		store, err := openOrders(ctx, c, log)
+		if err != nil {
+			return nil, err
+		}
+		s.orders = store
 	}
-	productStore, err := b.products(ctx)
-	if err != nil {
-		return nil, errors.Join(explainOpen(err, c), orderStore.Close())
+	if slices.Contains(names, "products") {
+		store, err := openProducts(ctx, c, log)
+		if err != nil {
+			return nil, err
+		}
+		s.products = store
 	}
-	return &stores{orderStore, productStore}, nil
+	return s, nil
+}
+
+// keptInFiles reports whether anything is kept in the data folder.
+func keptInFiles(c *Config, names []string) bool {
+	return c.OrdersDB == "" && slices.Contains(names, "orders") ||
+		c.ProductsDB == "" && slices.Contains(names, "products")
 }
 
 // explainOpen says what to do about a data folder that is taken.
@@ -96,5 +114,12 @@ func explainOpen(err error, c *Config) error {
 }
 
 func (s *stores) close() error {
-	return errors.Join(s.orders.Close(), s.products.Close())
+	var errs []error
+	if s.orders != nil {
+		errs = append(errs, s.orders.Close())
+	}
+	if s.products != nil {
+		errs = append(errs, s.products.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -37,6 +37,9 @@ func loadConfig(flags *pflag.FlagSet, getenv func(string) string) (*Config, erro
 		return nil, err
 	}
 	c := &Config{Origins: make(map[string]Origin), File: path, UnknownKeys: f.unknownKeys()}
+	if c.Messaging, err = f.messaging(); err != nil {
+		return nil, &usageError{err}
+	}
 	for _, s := range settings() {
 		flag := flags.Lookup(s.name)
 		if flag == nil {

@@ -43,7 +43,7 @@ func TestConfigDefaults(t *testing.T) {
 		"products-db": {"SQLite", "default"},
 		"amqp":        {"none: calls stay in the process", "default"},
 		"image-root":  {"http://www.example.com/airship/images", "default"},
-		"workers":     {"no limit", "default"},
+		"workers":     {"100", "default"},
 		"log-level":   {"info", "default"},
 		"log-format":  {"text", "default"},
 	}
@@ -176,7 +176,7 @@ parent_calls_tracked: 10
 AUTO_DELETE_EVENT_EXCHANGES: true
 DECLARE_EVENT_EXCHANGES: true
 TRANSPORT_OPTIONS: {max_retries: 3}
-AMQP_SSL: {ca_certs: x}
+AMQP_SSL: {cert_reqs: 0}
 LOGIN_METHOD: PLAIN
 LOGGING: {version: 1}
 max_workers: 10
@@ -270,6 +270,26 @@ func TestMask(t *testing.T) {
 	} {
 		if got := mask(text); got != want {
 			t.Errorf("mask(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// What both ends must agree on is not guessed.
+func TestMessagingThatCannotBeHadIsSaid(t *testing.T) {
+	for text, want := range map[string]string{
+		"serializer: pickle":               `serializer is "pickle", want json`,
+		"ACCEPT: [pickle]":                 `ACCEPT is "[pickle]", want json among them`,
+		"HEARTBEAT: often":                 `HEARTBEAT is "often", want a number from 0 on`,
+		"PREFETCH_COUNT: -1":               `PREFETCH_COUNT is "-1", want a number from 0 on`,
+		"parent_calls_tracked: x":          `parent_calls_tracked is "x", want a number`,
+		"DECLARE_EVENT_EXCHANGES: perhaps": `DECLARE_EVENT_EXCHANGES is "perhaps", want true or false`,
+		"LOGIN_METHOD: EXTERNAL":           `LOGIN_METHOD is "EXTERNAL", want PLAIN or AMQPLAIN`,
+		"AMQP_SSL: {ca_certs: /not/there}": "AMQP_SSL.ca_certs: open /not/there: no such file or directory",
+		"AMQP_SSL: perhaps":                `AMQP_SSL is "perhaps", want true, false, or a map`,
+	} {
+		got := hangarCommand(t, environment{}, "config", "--config", writeFile(t, "c.yml", text))
+		if got.code != 2 || !strings.Contains(got.stderr, "c.yml: "+want) {
+			t.Errorf("%s: exited with %d, %s, want 2 and %s", text, got.code, got.stderr, want)
 		}
 	}
 }

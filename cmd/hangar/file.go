@@ -17,13 +17,6 @@ type file struct {
 	getenv func(string) string
 }
 
-// namekoKeys mean something to Nameko and nothing here.
-var namekoKeys = []string{
-	"ACCEPT", "AMQP_SSL", "AUTO_DELETE_EVENT_EXCHANGES", "DECLARE_EVENT_EXCHANGES", "HEARTBEAT", "LOGGING",
-	"LOGIN_METHOD", "PREFETCH_COUNT", "SERIALIZERS", "TRANSPORT_OPTIONS", "parent_calls_tracked", "rpc_exchange",
-	"serializer",
-}
-
 // readFile reads a file; without a path it is an empty one.
 func readFile(path string, getenv func(string) string) (*file, error) {
 	f := &file{path: path, getenv: getenv}
@@ -76,7 +69,7 @@ func (f *file) unknownKeys() []string {
 		known[strings.Join(s.key, ".")] = true
 		branches[s.key[0]] = len(s.key) > 1
 	}
-	for _, key := range namekoKeys {
+	for _, key := range frameworkKeys {
 		known[key] = true
 	}
 	var unknown []string

@@ -101,6 +101,8 @@ func rootCommand(getenv func(string) string) *cobra.Command {
 		serveCommand(getenv),
 		configCommand(getenv),
 		smokeCommand(getenv),
+		rpcCommand(getenv),
+		eventsCommand(getenv),
 		versionCommand(),
 		completionCommand(),
 	)

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"hangar/hangartest"
 )
 
 // asChild makes the test's binary behave as hangar itself, for the tests that
@@ -22,7 +24,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asChild) != "" {
 		main()
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(hangartest.WithServers(m))
 }
 
 // result is what a command did.
@@ -51,8 +53,19 @@ type store struct {
 	stop   func() int    // returns the exit code; may be called again
 }
 
-// serveStore runs "hangar serve" on a free port, in this process.
+// serveStore runs "hangar serve" on a free port, in this process, with its data
+// in a folder.
 func serveStore(t *testing.T, data string, args ...string) *store {
+	t.Helper()
+	s, stdout := startServe(t, append([]string{"--data", data}, args...)...)
+	s.url, s.data = readBanner(t, stdout)
+	if s.url == "" {
+		t.Fatalf("serve exited with %d before it served: %s", s.stop(), s.stderr)
+	}
+	return s
+}
+
+func startServe(t *testing.T, args ...string) (*store, io.Reader) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	stdout, out := io.Pipe()
@@ -60,8 +73,7 @@ func serveStore(t *testing.T, data string, args ...string) *store {
 	exited, code := make(chan struct{}), 0
 	go func() {
 		defer close(exited)
-		args := append([]string{"serve", "--addr", "127.0.0.1:0", "--data", data}, args...)
-		code = run(ctx, args, out, s.stderr, environment{}.get)
+		code = run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...), out, s.stderr, environment{}.get)
 		out.Close()
 	}()
 	s.stop = func() int {
@@ -70,11 +82,7 @@ func serveStore(t *testing.T, data string, args ...string) *store {
 		return code
 	}
 	t.Cleanup(func() { s.stop() })
-	s.url, s.data = readBanner(t, stdout)
-	if s.url == "" {
-		t.Fatalf("serve exited with %d before it served: %s", s.stop(), s.stderr)
-	}
-	return s
+	return s, stdout
 }
 
 // readBanner returns what serve prints; "" if it ends before.
@@ -147,7 +155,16 @@ func TestExitCodes(t *testing.T) {
 		{"completion nonsense", 2, "", "nonsense"},
 		{"smoke ftp://x", 2, "", "ftp://x"},
 		{"smoke a b", 2, "", "arg(s)"},
+		{"rpc --help", 0, "hangar rpc products.get the_odyssey", ""},
+		{"rpc", 2, "", "arg(s)"},
+		{"rpc products.get x", 2, "", "there is no message broker to ask; name one with --amqp or AMQP_URI"},
+		{"rpc products --amqp amqp://127.0.0.1:1", 2, "", `"products" is no method, such as products.get`},
+		{"events orders", 2, "", "arg(s)"},
+		{"events orders order_created", 2, "", "there is no message broker to ask"},
+		{"serve --amqp amqp://u:secret@mq:x", 2, "", "amqp is \"amqp://u:***@mq:x\" (flag --amqp), want a URL"},
+		{"serve --products-db redis:", 2, "", "products-db is \"redis:\" (flag --products-db), want a URL"},
 
+		{"rpc products.get x --amqp amqp://u:secret@127.0.0.1:1", 1, "", "call products.get: no connection to the message broker"},
 		{"smoke http://127.0.0.1:1", 1, "the_odyssey", "POST http://127.0.0.1:1/products was not answered"},
 	} {
 		t.Run(test.args, func(t *testing.T) {

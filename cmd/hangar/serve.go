@@ -23,11 +23,18 @@ func serveCommand(getenv func(string) string) *cobra.Command {
 		Short: "Serve the store",
 		Long: `Serve the named services, all three when none is named.
 
-All three together are the whole store, in one process, on SQLite. A signal to
-end (Ctrl-C, SIGTERM) finishes what was accepted first; a second one does not.`,
+All three together are the whole store, in one process, on SQLite. A service
+that is not in the process is called over the message broker, where it may be
+another hangar or a Python service. Orders are kept in PostgreSQL and products
+in Redis where a URL says so. A broker or a database that is not there yet is
+waited for.
+
+A signal to end (Ctrl-C, SIGTERM) finishes what was accepted first; a second
+one does not.`,
 		Example: `  hangar serve
   hangar serve --addr 127.0.0.1:0 --data /tmp/try     # on any free port
-  PORT=80 HANGAR_DATA=/var/lib/hangar hangar serve --log-format json`,
+  PORT=80 HANGAR_DATA=/var/lib/hangar hangar serve --log-format json
+  AMQP_URI=amqp://localhost POSTGRES_URI=postgresql://localhost/orders hangar serve orders`,
 		ValidArgs: services[:],
 		Args:      wrongUsage(cobra.OnlyValidArgs),
 	}
@@ -43,52 +50,80 @@ end (Ctrl-C, SIGTERM) finishes what was accepted first; a second one does not.`,
 	return cmd
 }
 
-// serve serves until ctx is done. It writes to out where, before it begins.
+// serve serves until ctx is done. It writes to out what and where, before it
+// begins.
 func serve(ctx context.Context, c *Config, names []string, out io.Writer, log *slog.Logger) (err error) {
-	backends, err := chooseBackends(c)
-	if err != nil {
+	if len(names) == 0 {
+		names = services[:]
+	}
+	if err := checkServices(c, names); err != nil {
 		return err
 	}
-	if err := checkServices(names); err != nil {
-		return err
-	}
-	if c.Workers > 0 {
+	if c.Workers > 0 && c.AMQP == "" {
 		log.Warn("workers limits calls over AMQP; in one process it changes nothing", "workers", c.Workers,
 			"source", c.Origins["workers"].Source)
 	}
-	listener, err := listen(ctx, c)
-	if err != nil {
-		return err
+	var listener net.Listener
+	if slices.Contains(names, "gateway") {
+		if listener, err = listen(ctx, c); err != nil {
+			return err
+		}
+		defer listener.Close() // once more after the server did, which is harmless
 	}
-	defer listener.Close() // once more after the server did, which is harmless
-	stores, err := backends.open(ctx, c)
+	stores, err := openStores(ctx, c, names, log)
+	if ctx.Err() != nil && err != nil { // told to end while it waited for a database
+		log.Info("ended before it served", "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stores.close()) }()
-	if _, err := fmt.Fprintf(out, "hangar serves %s\nits data is in %s\n", servedURL(listener.Addr()), c.Data); err != nil {
+	p, err := newProcess(c, names, stores, log)
+	if err != nil {
 		return err
 	}
-	return newProcess(c, stores, log).run(ctx, listener)
+	if _, err := io.WriteString(out, banner(c, names, listener)); err != nil {
+		return err
+	}
+	return p.run(ctx, listener)
 }
 
-// checkServices returns an error if a service is not in the process: nothing
-// here reaches it elsewhere.
-func checkServices(names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
+// checkServices returns an error if a service is not in the process and nothing
+// reaches it elsewhere.
+func checkServices(c *Config, names []string) error {
 	var missing []string
 	for _, service := range services {
 		if !slices.Contains(names, service) {
 			missing = append(missing, service)
 		}
 	}
-	if len(missing) == 0 {
+	if len(missing) == 0 || c.AMQP != "" {
 		return nil
 	}
 	return usagef("without --amqp, nothing connects %s to %s elsewhere; name all services, or none, which is the same",
 		strings.Join(names, " and "), strings.Join(missing, " and "))
+}
+
+// banner says what is served, where, and where its data is.
+func banner(c *Config, names []string, listener net.Listener) string {
+	var b strings.Builder
+	if listener != nil {
+		fmt.Fprintf(&b, "hangar serves %s\n", servedURL(listener.Addr()))
+	}
+	if c.AMQP != "" {
+		fmt.Fprintf(&b, "hangar serves %s over %s\n", strings.Join(names, ", "), mask(c.AMQP))
+	}
+	if c.OrdersDB != "" && slices.Contains(names, "orders") {
+		fmt.Fprintf(&b, "its orders are in %s\n", mask(c.OrdersDB))
+	}
+	if c.ProductsDB != "" && slices.Contains(names, "products") {
+		fmt.Fprintf(&b, "its products are in %s\n", mask(c.ProductsDB))
+	}
+	if keptInFiles(c, names) {
+		fmt.Fprintf(&b, "its data is in %s\n", c.Data)
+	}
+	return b.String()
 }
 
 func listen(ctx context.Context, c *Config) (net.Listener, error) {

@@ -174,30 +174,6 @@ func TestDataFolderIsAFile(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAvailableIsSaid(t *testing.T) {
-	file := writeFile(t, "c.yml", "DB_URIS: {'orders:Base': 'postgres://u:secret@db'}")
-	for _, test := range []struct {
-		env  environment
-		args []string
-		want string
-	}{
-		{nil, []string{"--config", file}, "PostgreSQL is not available in this version, but orders-db is postgres://u:***@db (file " + file + " DB_URIS.orders:Base)"},
-		{environment{"REDIS_URI": "redis://cache"}, nil, "Redis is not available in this version, but products-db is redis://cache (environment REDIS_URI)"},
-		{nil, []string{"--amqp", "pyamqp://u:secret@mq"}, "RabbitMQ is not available in this version, but amqp is pyamqp://u:***@mq (flag --amqp)"},
-		{nil, []string{"gateway", "--amqp", "amqp://mq"}, "RabbitMQ is not available"},
-	} {
-		data := filepath.Join(t.TempDir(), "data")
-		args := append([]string{"serve", "--addr", "127.0.0.1:0", "--data", data}, test.args...)
-		got := hangarCommand(t, test.env, args...)
-		if got.code != 1 || !strings.HasPrefix(got.stderr, "hangar: "+test.want) || got.stdout != "" {
-			t.Errorf("serve %v with %v exited with %d, stderr %swant 1 and %s", test.args, test.env, got.code, got.stderr, test.want)
-		}
-		if _, err := os.Stat(data); !os.IsNotExist(err) {
-			t.Errorf("serve %v: the data folder was touched: %v", test.args, err)
-		}
-	}
-}
-
 func TestLogLevel(t *testing.T) {
 	for level, want := range map[string]bool{"info": true, "warn": true, "error": false} {
 		s := serveStore(t, t.TempDir(), "--workers", "3", "--log-level", level)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"hangar/nameko"
 )
 
 // Config is what a process runs with.
@@ -20,7 +22,8 @@ type Config struct {
 	ProductsDB string // URL; "" is SQLite
 	AMQP       string // URL; "" is calls that stay in the process
 	ImageRoot  string // URL, without a slash at its end
-	Workers    int    // calls that a service serves at once; 0 is no limit
+	Workers    int    // calls that a service serves at once over AMQP; 0 is nameko.DefaultWorkers
+	Messaging  messaging
 	LogLevel   slog.Level
 	LogFormat  string // text or json
 
@@ -90,7 +93,10 @@ func settings() []setting {
 			key:   []string{"REDIS_URI"},
 			unset: "SQLite",
 			usage: "`URL` of the products' database, redis://host:port/db",
-			set:   func(c *Config, v string) (err error) { c.ProductsDB, err = parseURL(v, "redis"); return err },
+			set: func(c *Config, v string) (err error) {
+				c.ProductsDB, err = parseURL(v, "redis", "rediss", "unix")
+				return err
+			},
 		},
 		{
 			name:  "amqp",
@@ -115,8 +121,8 @@ func settings() []setting {
 			name:  "workers",
 			env:   []variable{{name: "MAX_WORKERS"}},
 			key:   []string{"max_workers"},
-			unset: "no limit",
-			usage: "`NUMBER` of calls that each service serves at once, over AMQP",
+			unset: strconv.Itoa(nameko.DefaultWorkers),
+			usage: "`NUMBER` of calls that each service serves at once over AMQP",
 			set:   func(c *Config, v string) (err error) { c.Workers, err = parseWorkers(v); return err },
 		},
 		{
@@ -192,7 +198,7 @@ func parseURL(text string, schemes ...string) (string, error) {
 		return "", nil
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Host == "" && u.Scheme != "unix" {
 		return "", fmt.Errorf("a URL that begins with %s://", strings.Join(schemes, ":// or "))
 	}
 	return text, nil

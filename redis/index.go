@@ -1,0 +1,194 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"hangar"
+)
+
+const (
+	// openPatience is how long OpenProducts waits for the index.
+	openPatience = time.Second
+
+	// A pass that takes longer than quickPass, or follows another that found
+	// nothing either, is followed by a pause of pauseFactor times its length: other
+	// programs' keys must not keep Redis busy with it.
+	quickPass   = 100 * time.Millisecond
+	pauseFactor = 10
+
+	// What others do may cancel out in numbers: after so long an index is looked
+	// at that seems right.
+	recheckAfter  = time.Minute
+	recheckFactor = 100 // and after so many times the length of the last pass
+)
+
+// index keeps the listing's index, a sorted set of the ids that have a key. Every
+// write of hangar's keeps it too; what others write shows in the number of keys
+// that the database has, and then a pass over the database finds it.
+type index struct {
+	link    *link
+	scripts *scripts
+	log     *slog.Logger
+
+	mu      sync.Mutex
+	current *pass
+	vain    int       // passes in a row that began because an index seemed wrong, which was right
+	next    time.Time // when the next pass may begin
+	recheck time.Time // when an index is looked at that seems right
+}
+
+// pass is one walk over the database that brings the index up to date.
+type pass struct {
+	suspected bool // the index seemed wrong
+	done      chan struct{}
+	err       error // set before done is closed
+}
+
+// open begins a pass, as nobody knows what was written meanwhile, and waits for
+// it a moment.
+func (x *index) open(ctx context.Context) {
+	x.mu.Lock()
+	p := x.begin(false)
+	x.mu.Unlock()
+	if p == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+	}
+}
+
+// state is what a List has seen of the index.
+type state struct {
+	wasNoted  bool // an index was once complete
+	isCurrent bool // and nobody but hangar seems to have written since
+}
+
+// refresh brings the index up to date if it seems not to be, or was not looked at
+// for long. It reports whether it waited for a pass, so that the List should be
+// done again.
+func (x *index) refresh(ctx context.Context, seen state) (again bool, err error) {
+	p := x.due(seen)
+	if p == nil || seen.isCurrent {
+		return false, nil
+	}
+	select {
+	case <-p.done:
+		return true, p.err
+	case <-ctx.Done():
+		return false, &hangar.Error{
+			Code: hangar.Unavailable, Message: "The list of products is being put together. Try again soon.", Err: ctx.Err(),
+		}
+	}
+}
+
+// due returns the pass that is under way or begins now, and nil if there is none
+// to be.
+func (x *index) due(seen state) *pass {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := time.Now()
+	switch {
+	case x.current != nil:
+		return x.current
+	case seen.isCurrent && now.Before(x.recheck):
+		return nil
+	case seen.wasNoted && now.Before(x.next):
+		return nil
+	}
+	return x.begin(!seen.isCurrent)
+}
+
+// begin begins a pass; mu is held. It returns nil when the link is closed.
+func (x *index) begin(suspected bool) *pass {
+	p := &pass{suspected: suspected, done: make(chan struct{})}
+	if !x.link.start(func() { x.run(p) }) {
+		return nil
+	}
+	x.current = p
+	return p
+}
+
+func (x *index) run(p *pass) {
+	defer close(p.done)
+	began := time.Now()
+	found, err := x.walk(x.link.ctx)
+	took := time.Since(began)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	p.err = err
+	x.current = nil
+	switch {
+	case found > 0:
+		x.vain = 0
+	case p.suspected:
+		x.vain++
+	}
+	x.next = time.Now()
+	if took > quickPass || x.vain > 1 {
+		x.next = x.next.Add(pauseFactor * took)
+	}
+	x.recheck = time.Now().Add(max(recheckAfter, recheckFactor*took))
+	if err != nil && x.link.ctx.Err() == nil {
+		x.log.Warn("the index of the products could not be brought up to date, will try again", "error", err)
+	}
+}
+
+// walk puts every product into the index, takes those out that are gone, and
+// returns how many of both there were. What is written meanwhile it may miss;
+// then the note says that the index is not current.
+func (x *index) walk(ctx context.Context) (found int64, err error) {
+	var before, added, removed int64
+	for cursor := "0"; ; {
+		reply, err := x.step(ctx, x.scripts.gather, cursor, 3)
+		if err != nil {
+			return 0, fmt.Errorf("gather products: %w", err)
+		}
+		if cursor == "0" {
+			before = number(reply[1])
+		}
+		added += number(reply[2])
+		if cursor = text(reply[0]); cursor == "0" {
+			break
+		}
+	}
+	for from := "-"; from != ""; {
+		reply, err := x.step(ctx, x.scripts.prune, from, 2)
+		if err != nil {
+			return 0, fmt.Errorf("prune products: %w", err)
+		}
+		from = text(reply[0])
+		removed += number(reply[1])
+	}
+	_, _, err = x.link.run(ctx, x.scripts.note, indexKeys(), []string{decimal(before - added + removed)})
+	return added + removed, err
+}
+
+func (x *index) step(ctx context.Context, script *rueidis.Lua, from string, length int) ([]rueidis.RedisMessage, error) {
+	message, _, err := x.link.run(ctx, script, indexKeys(), []string{from})
+	if err != nil {
+		return nil, err
+	}
+	reply, err := message.ToArray()
+	if err == nil && len(reply) != length {
+		return nil, fmt.Errorf("%d values of a script, want %d", len(reply), length)
+	}
+	return reply, err
+}
+
+func number(m rueidis.RedisMessage) int64 {
+	n, err := m.AsInt64()
+	if err != nil {
+		return 0
+	}
+	return n
+}
