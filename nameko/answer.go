@@ -50,10 +50,6 @@ func (s *Server) answer(ctx context.Context, d *amqp.Delivery, arrived time.Time
 }
 
 func (s *Server) acknowledge(d *amqp.Delivery) {
-	if expNoAck {
-		if d.DeliveryTag%64 == 0 { d.Ack(true) }
-		return
-	}
 	if err := d.Ack(false); err != nil {
 		s.willComeAgain(err)
 	}
@@ -169,6 +165,5 @@ func (s *Server) replyOnce(ctx context.Context, p publication) error {
 	if err != nil {
 		return err
 	}
-	if expNoConfirm { return nil }
 	return session.confirmed(ctx, sent, len(p.message.Body))
 }

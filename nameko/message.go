@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"os"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -26,7 +25,7 @@ func publishing(body []byte, headers amqp.Table) amqp.Publishing {
 		Headers:         headers,
 		ContentType:     jsonType,
 		ContentEncoding: utf8Name,
-		DeliveryMode:    expMode,
+		DeliveryMode:    amqp.Persistent,
 		Body:            body,
 	}
 }
@@ -67,7 +66,3 @@ func bodyOf(d *amqp.Delivery) ([]byte, error) {
 	}
 	return body, nil
 }
-
-var expMode = func() uint8 { if os.Getenv("NK_MODE1") != "" { return 1 }; return 2 }()
-var expNoConfirm = os.Getenv("NK_NOCONFIRM") != ""
-var expNoAck = os.Getenv("NK_NOACK") != ""

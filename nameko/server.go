@@ -70,7 +70,7 @@ func NewServer(b *Broker, service string, workers, prefetch int) *Server {
 		ready:    make(chan struct{}),
 	}
 	s.setReady = sync.OnceFunc(func() { close(s.ready) })
-	s.replies = b.addOutlet(!expNoConfirm, func(ses *session) error { return b.declareExchange(ses.channel) })
+	s.replies = b.addOutlet(true, func(ses *session) error { return b.declareExchange(ses.channel) })
 	return s
 }
 
@@ -109,7 +109,7 @@ func (s *Server) serve(ctx context.Context, begun func()) error {
 		return err
 	}
 	defer ch.Close() // says no more than that it is closed already
-	if err := ch.Qos(s.prefetch*3, 0, false); err != nil {
+	if err := ch.Qos(s.prefetch, 0, false); err != nil {
 		return fmt.Errorf("limit what is fetched ahead: %w", err)
 	}
 	working := context.WithoutCancel(ctx)

@@ -13,8 +13,8 @@ import (
 )
 
 // rawCalls is the limit of calls over a broker: request and reply of transient
-// messages between two connections, without confirms or acknowledgements, 64 in
-// flight.
+// messages between two connections, each acknowledged, on the default exchange,
+// without confirms, 64 in flight.
 type rawCalls struct {
 	client, server *amqp.Connection
 	requests       *amqp.Channel
@@ -47,17 +47,20 @@ func openRawCalls(url string, body []byte) (_ *rawCalls, err error) {
 	if r.requests, err = r.client.Channel(); err != nil {
 		return nil, err
 	}
-	q, err := r.requests.QueueDeclare("", false, true, true, false, nil)
+	q, err := r.requests.QueueDeclare("", true, true, false, false, nil)
 	if err != nil {
 		return nil, err
 	}
 	r.replyQueue = q.Name
-	replies, err := r.requests.Consume(q.Name, "", true, true, false, false, nil)
+	replies, err := r.requests.Consume(q.Name, "", false, false, false, false, nil)
 	if err != nil {
 		return nil, err
 	}
 	go func() { // ends with the connection
 		for d := range replies {
+			if d.Ack(false) != nil {
+				return // the calls that wait fail
+			}
 			r.mu.Lock()
 			close(r.waits[d.CorrelationId])
 			delete(r.waits, d.CorrelationId)
@@ -73,16 +76,16 @@ func (r *rawCalls) answer() error {
 	if err != nil {
 		return err
 	}
-	if _, err := ch.QueueDeclare(rawQueue, false, true, true, false, nil); err != nil {
+	if _, err := ch.QueueDeclare(rawQueue, true, true, false, false, nil); err != nil {
 		return err
 	}
-	requests, err := ch.Consume(rawQueue, "", true, true, false, false, nil)
+	requests, err := ch.Consume(rawQueue, "", false, false, false, false, nil)
 	if err != nil {
 		return err
 	}
 	go func() { // ends with the connection
 		for d := range requests {
-			if ch.Publish("", d.ReplyTo, false, false, amqp.Publishing{CorrelationId: d.CorrelationId, Body: d.Body}) != nil {
+			if d.Ack(false) != nil || ch.Publish("", d.ReplyTo, false, false, amqp.Publishing{CorrelationId: d.CorrelationId, Body: d.Body}) != nil {
 				return // the caller's call fails
 			}
 		}
