@@ -86,6 +86,23 @@ func RabbitMQ(t testing.TB) string {
 	return vhost
 }
 
+// RabbitMQForExample is RabbitMQ for an example, which has no test. It reports
+// false where RabbitMQ is missing.
+func RabbitMQForExample(ctx context.Context) (url string, ok bool, err error) {
+	if backing.Missing("rabbitmq") != nil {
+		return "", false, nil
+	}
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	s, err := startShared(ctx, "rabbitmq", backing.StartRabbitMQ)
+	if err != nil {
+		return "", false, err
+	}
+	shared.byName["rabbitmq"] = s
+	url, err = s.NewVhost(ctx)
+	return url, err == nil, err
+}
+
 // Redis returns the URL of a new, empty Redis.
 func Redis(t testing.TB) string {
 	t.Helper()

@@ -128,6 +128,9 @@ func (s *Server) handleEvent(ctx context.Context, sub subscribed, d *amqp.Delive
 	if err == nil {
 		body, err = plain(body)
 	}
+	if err == nil && !json.Valid(body) {
+		err = errors.New("not valid JSON")
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnusable, err)
 	}

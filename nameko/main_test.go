@@ -2,7 +2,10 @@ package nameko_test
 
 import (
 	"context"
+	"flag"
+	"log"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +18,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	url, ok, err := hangartest.RabbitMQForExample(context.Background())
+	if err != nil || !ok && os.Getenv("CI") != "" {
+		log.Fatalf("the example needs RabbitMQ: %v", err)
+	}
+	if !ok {
+		flag.Set("test.skip", "^Example$") // it cannot skip itself
+	}
+	os.Setenv("EXAMPLE_AMQP_URI", url)
 	goleak.VerifyTestMain(hangartest.WithServers(m))
 }
 

@@ -16,10 +16,10 @@ const (
 	// openPatience is how long OpenProducts waits for the index.
 	openPatience = time.Second
 
-	// A pass that takes longer than quickPass, or follows another that found
-	// nothing either, is followed by a pause of pauseFactor times its length: other
-	// programs' keys must not keep Redis busy with it.
-	quickPass   = 100 * time.Millisecond
+	// A pass of more than fewSteps, or that follows another which found nothing
+	// either, is followed by a pause of pauseFactor times its length: it must not
+	// keep Redis busy for the sake of other programs' keys.
+	fewSteps    = 100 // for some 20,000 products
 	pauseFactor = 10
 
 	// What others do may cancel out in numbers: after so long an index is looked
@@ -121,7 +121,7 @@ func (x *index) begin(suspected bool) *pass {
 func (x *index) run(p *pass) {
 	defer close(p.done)
 	began := time.Now()
-	found, err := x.walk(x.link.ctx)
+	found, steps, err := x.walk(x.link.ctx)
 	took := time.Since(began)
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -134,7 +134,7 @@ func (x *index) run(p *pass) {
 		x.vain++
 	}
 	x.next = time.Now()
-	if took > quickPass || x.vain > 1 {
+	if steps > fewSteps || x.vain > 1 {
 		x.next = x.next.Add(pauseFactor * took)
 	}
 	x.recheck = time.Now().Add(max(recheckAfter, recheckFactor*took))
@@ -146,31 +146,29 @@ func (x *index) run(p *pass) {
 // walk puts every product into the index, takes those out that are gone, and
 // returns how many of both there were. What is written meanwhile it may miss;
 // then the note says that the index is not current.
-func (x *index) walk(ctx context.Context) (found int64, err error) {
+func (x *index) walk(ctx context.Context) (found int64, steps int, err error) {
 	var before, added, removed int64
-	for cursor := "0"; ; {
+	for cursor := "0"; steps == 0 || cursor != "0"; steps++ {
 		reply, err := x.step(ctx, x.scripts.gather, cursor, 3)
 		if err != nil {
-			return 0, fmt.Errorf("gather products: %w", err)
+			return 0, steps, fmt.Errorf("gather products: %w", err)
 		}
-		if cursor == "0" {
+		if steps == 0 {
 			before = number(reply[1])
 		}
+		cursor = text(reply[0])
 		added += number(reply[2])
-		if cursor = text(reply[0]); cursor == "0" {
-			break
-		}
 	}
-	for from := "-"; from != ""; {
+	for from := "-"; from != ""; steps++ {
 		reply, err := x.step(ctx, x.scripts.prune, from, 2)
 		if err != nil {
-			return 0, fmt.Errorf("prune products: %w", err)
+			return 0, steps, fmt.Errorf("prune products: %w", err)
 		}
 		from = text(reply[0])
 		removed += number(reply[1])
 	}
 	_, _, err = x.link.run(ctx, x.scripts.note, indexKeys(), []string{decimal(before - added + removed)})
-	return added + removed, err
+	return added + removed, steps, err
 }
 
 func (x *index) step(ctx context.Context, script *rueidis.Lua, from string, length int) ([]rueidis.RedisMessage, error) {
