@@ -71,8 +71,10 @@ func TestStartBeforeTheBroker(t *testing.T) {
 	run(t, s.Run)
 	must(t, server.Restart(t.Context()))
 	receive(t, "readiness", s.Ready())
-	_, err := client.Call(t.Context(), nameko.Call{Service: "echo", Method: "echo", Args: []any{1}, Repeatable: true})
-	must(t, err)
+	eventually(t, "a call is answered", func() bool {
+		_, err := client.Call(t.Context(), nameko.Call{Service: "echo", Method: "echo", Args: []any{1}, Repeatable: true})
+		return err == nil
+	})
 }
 
 // A service that stops answers what it has taken; another takes the rest.

@@ -22,6 +22,8 @@ const (
 	fewSteps    = 100 // for some 20,000 products
 	pauseFactor = 10
 
+	pauseAfterFailure = time.Second
+
 	// What others do may cancel out in numbers: after so long an index is looked
 	// at that seems right.
 	recheckAfter  = time.Minute
@@ -38,6 +40,7 @@ type index struct {
 
 	mu      sync.Mutex
 	current *pass
+	failed  *pass     // the last one, if it has
 	vain    int       // passes in a row that began because an index seemed wrong, which was right
 	next    time.Time // when the next pass may begin
 	recheck time.Time // when an index is looked at that seems right
@@ -56,9 +59,6 @@ func (x *index) open(ctx context.Context) {
 	x.mu.Lock()
 	p := x.begin(false)
 	x.mu.Unlock()
-	if p == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	select {
@@ -83,6 +83,9 @@ func (x *index) refresh(ctx context.Context, seen state) (again bool, err error)
 	}
 	select {
 	case <-p.done:
+		if p.err != nil && seen.wasNoted {
+			return false, nil // a list that may lack what others made is better than none
+		}
 		return true, p.err
 	case <-ctx.Done():
 		return false, &hangar.Error{
@@ -102,6 +105,8 @@ func (x *index) due(seen state) *pass {
 		return x.current
 	case seen.isCurrent && now.Before(x.recheck):
 		return nil
+	case x.failed != nil && now.Before(x.next):
+		return x.failed
 	case seen.wasNoted && now.Before(x.next):
 		return nil
 	}
@@ -126,8 +131,10 @@ func (x *index) run(p *pass) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	p.err = err
-	x.current = nil
+	x.current, x.failed = nil, nil
 	switch {
+	case err != nil:
+		x.failed = p
 	case found > 0:
 		x.vain = 0
 	case p.suspected:
@@ -136,6 +143,9 @@ func (x *index) run(p *pass) {
 	x.next = time.Now()
 	if steps > fewSteps || x.vain > 1 {
 		x.next = x.next.Add(pauseFactor * took)
+	}
+	if err != nil {
+		x.next = x.next.Add(pauseAfterFailure)
 	}
 	x.recheck = time.Now().Add(max(recheckAfter, recheckFactor*took))
 	if err != nil && x.link.ctx.Err() == nil {
