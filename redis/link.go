@@ -71,13 +71,14 @@ func (l *link) start(fn func()) bool {
 // try calls send until it has an answer of Redis, be it an error. Unsure says
 // that an earlier call may have taken effect: its answer was lost.
 func (l *link) try(ctx context.Context, send func() error) (unsure bool, err error) {
+	began := time.Now()
 	if l.outage.Load() == nil { // as nearly always
-		if err := send(); !isLost(err) {
+		if err = send(); !isLost(err) {
 			return false, translate(err)
 		}
 		unsure = true
 	}
-	waiting, cancel := context.WithTimeout(ctx, patience)
+	waiting, cancel := context.WithDeadline(ctx, began.Add(patience))
 	defer cancel()
 	for pause := time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		if !l.wait(waiting) {
