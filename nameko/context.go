@@ -122,7 +122,8 @@ func (b *Broker) receivedStack(value any) []string {
 	return stack
 }
 
-// sizeOf returns about how many bytes a value takes in a message.
+// sizeOf returns about how many bytes a value takes in a message; more than
+// maxHeaders if it has a name that fits into none.
 func sizeOf(value any) int {
 	size := 16 // a number, or what goes with the others
 	switch value := value.(type) {
@@ -137,6 +138,9 @@ func sizeOf(value any) int {
 	case amqp.Table:
 		for name, item := range value {
 			size += len(headerPrefix) + len(name) + sizeOf(item)
+			if len(name) > maxName {
+				size += maxHeaders
+			}
 		}
 	}
 	return size

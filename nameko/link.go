@@ -49,7 +49,7 @@ func (l *link) run(ctx context.Context) {
 			continue
 		}
 		l.log.Info("connected to the message broker")
-		began := time.Now()
+		pause = backoff{}
 		l.connected.set(conn, nil)
 		err = l.watch(ctx, conn)
 		l.connected.set(nil, err)
@@ -57,9 +57,6 @@ func (l *link) run(ctx context.Context) {
 			l.log.Warn("lost the message broker, will connect again", "error", err)
 		}
 		conn.end()
-		if time.Since(began) > longestPause {
-			pause = backoff{}
-		}
 		pause.sleep(ctx)
 	}
 }

@@ -153,7 +153,7 @@ func (s *session) publish(p publication) (*amqp.DeferredConfirmation, error) {
 		return nil, fmt.Errorf("publish to %.50s… with key %.50s…: more than %d bytes", p.exchange, p.key, maxName)
 	}
 	if size := sizeOf(p.message.Headers); size > maxHeaders {
-		return nil, fmt.Errorf("publish to %s with key %s: more than %d bytes of headers", p.exchange, p.key, maxHeaders)
+		return nil, fmt.Errorf("publish to %s with key %s: headers of more than %d bytes, or a name of more than %d", p.exchange, p.key, maxHeaders, maxName)
 	}
 	confirmation, err := s.channel.PublishWithDeferredConfirm(p.exchange, p.key, p.mandatory, false, p.message)
 	if err != nil && !errors.Is(err, amqp.ErrClosed) {
