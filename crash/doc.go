@@ -1,4 +1,10 @@
-// Package crash names the places between two steps where a test ends the
-// process, to see that what follows mends it. Only a build with the tag
-// "faults" has them: HANGAR_CRASH=name:n then ends it at the n-th passing.
+// Package crash is how tests interfere with a process, to see that what follows
+// mends it, and that the tests would notice if it did not. Only a build with the
+// tag "faults" listens to them:
+//
+//	HANGAR_CRASH=name:n    ends the process, as SIGKILL would, when it passes the
+//	                       named place for the n-th time
+//	HANGAR_PANIC=name:n    panics there at each n-th passing
+//	HANGAR_SABOTAGE=name   turns a mechanism off
+//	HANGAR_STATS=path      writes there, at SIGUSR1, how much the process uses
 package crash

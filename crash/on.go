@@ -3,30 +3,52 @@
 package crash
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
+	"os/signal"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 )
 
-var point, passings = target(os.Getenv("HANGAR_CRASH"))
+var (
+	end    = target(os.Getenv("HANGAR_CRASH"))
+	upset  = target(os.Getenv("HANGAR_PANIC"))
+	turned = strings.Split(os.Getenv("HANGAR_SABOTAGE"), ",")
+)
 
-var passed atomic.Int64
-
-func target(s string) (string, int64) {
-	name, n, _ := strings.Cut(s, ":")
-	count, err := strconv.ParseInt(n, 10, 64)
-	if err != nil {
-		count = 1
-	}
-	return name, count
+// place is a named place, and which passing of it counts.
+type place struct {
+	name   string
+	n      int64
+	passed atomic.Int64
 }
 
-// At ends the process, as SIGKILL would, at the passing that HANGAR_CRASH names.
-func At(name string) {
-	if name != point || passed.Add(1) != passings {
-		return
+func target(s string) *place {
+	name, n, _ := strings.Cut(s, ":")
+	count, err := strconv.ParseInt(n, 10, 64)
+	if err != nil || count < 1 {
+		count = 1
 	}
+	return &place{name: name, n: count}
+}
+
+// At ends the process at the passing that HANGAR_CRASH names, and panics at
+// those that HANGAR_PANIC names.
+func At(name string) {
+	if name == end.name && end.passed.Add(1) == end.n {
+		kill()
+	}
+	if name == upset.name && upset.passed.Add(1)%upset.n == 0 {
+		panic("a test wants a panic at " + name)
+	}
+}
+
+func kill() {
 	self, err := os.FindProcess(os.Getpid())
 	if err == nil {
 		err = self.Kill()
@@ -35,4 +57,43 @@ func At(name string) {
 		os.Exit(137)
 	}
 	select {} // the signal is on its way
+}
+
+// Off reports whether HANGAR_SABOTAGE turns a mechanism off.
+func Off(mechanism string) bool { return slices.Contains(turned, mechanism) }
+
+// Stats is how much a process uses.
+type Stats struct {
+	Goroutines int
+	HeapBytes  uint64 // in use, after a collection
+}
+
+func init() {
+	path := os.Getenv("HANGAR_STATS")
+	if path == "" {
+		return
+	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	go func() {
+		for range asked {
+			if err := writeStats(path); err != nil {
+				fmt.Fprintln(os.Stderr, "crash:", err)
+			}
+		}
+	}()
+}
+
+func writeStats(path string) error {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	stats, err := json.Marshal(Stats{Goroutines: runtime.NumGoroutine(), HeapBytes: m.HeapInuse})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", stats, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }

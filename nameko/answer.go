@@ -9,6 +9,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"hangar/crash"
 )
 
 const (
@@ -36,7 +38,9 @@ func (s *Server) answer(ctx context.Context, d *amqp.Delivery, arrived time.Time
 		return func() { s.acknowledge(d) }
 	}
 	return func() {
+		crash.At("nameko.executed")
 		err := s.reply(d, body)
+		crash.At("nameko.replied")
 		switch {
 		case err == nil || time.Now().After(deadline):
 			s.acknowledge(d)

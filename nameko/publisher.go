@@ -8,6 +8,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"hangar/crash"
 )
 
 const (
@@ -92,6 +94,9 @@ func (p *Publisher) publishBatch(ctx context.Context, events []Event) error {
 		if confirmations[i], err = s.publish(publication); err != nil {
 			return err
 		}
+	}
+	if crash.Off("confirm") {
+		return nil
 	}
 	for i, c := range confirmations {
 		if err := s.confirmed(ctx, c, len(publications[i].message.Body)); err != nil {

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
+
 	"hangar"
 	"hangar/crash"
 )
@@ -135,6 +137,9 @@ func (s *Service) Hold(ctx context.Context, h hangar.Hold) error {
 		return err
 	}
 	crash.At("products.hold")
+	if crash.Off("marker") {
+		h.ID = uuid.NewString()
+	}
 	err := s.store.Hold(ctx, h)
 	crash.At("products.held")
 	return err
@@ -150,9 +155,14 @@ func (s *Service) HandleOrderCreated(ctx context.Context, e hangar.OrderCreated)
 		Version:    max(1, e.Order.Version),
 		Quantities: hangar.Quantities(e.Order.Details),
 	}
+	crash.At("products.take")
+	if crash.Off("marker") {
+		h.ID = uuid.NewString()
+	}
 	if err := s.store.Take(ctx, h); err != nil {
 		return fmt.Errorf("take the stock of order %d: %w", e.Order.ID, err)
 	}
+	crash.At("products.taken")
 	return nil
 }
 

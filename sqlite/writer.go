@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hangar"
+	"hangar/crash"
 )
 
 // maxBatch bounds the writes of one transaction, and so how long the first of
@@ -134,9 +135,20 @@ func (w *writer) runBatch(first *write) {
 	} else if err != nil {
 		first.err = err
 	}
+	if crash.Off("commit") {
+		return // they have been answered
+	}
 	for _, req := range batch {
 		close(req.done)
 	}
+}
+
+// answerEarly answers before anything is durable, for a test that must notice.
+func answerEarly(batch []*write) {
+	for _, req := range batch {
+		close(req.done)
+	}
+	time.Sleep(10 * time.Millisecond) // as long as a slow disk takes
 }
 
 // commit runs the writes in one transaction. If it returns an error, nothing
@@ -152,6 +164,10 @@ func (w *writer) commit(batch []*write) error {
 			return w.rollback(req.err)
 		}
 	}
+	if crash.Off("commit") {
+		answerEarly(batch)
+	}
+	crash.At("sqlite.commit")
 	if err := t.exec("COMMIT"); err != nil {
 		return w.rollback(fmt.Errorf("commit: %w", err))
 	}
