@@ -15,7 +15,7 @@ import (
 
 const (
 	firstPause   = 100 * time.Millisecond // before a connection is tried again
-	longestPause = 5 * time.Second
+	longestPause = 2 * time.Second
 	dialTimeout  = 5 * time.Second // for the connection and its handshake
 	closeTimeout = 3 * time.Second
 )
