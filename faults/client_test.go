@@ -72,7 +72,7 @@ func (r *record) newPurchase() *purchase {
 		lines[i] = hangar.OrderDetail{ProductID: productIDs[rand.IntN(len(productIDs))], Quantity: 1 + rand.Int64N(3)}
 	}
 	p := r.purchaseOf(lines...)
-	p.cancel, p.fickle = rand.IntN(4) == 0, rand.IntN(8) == 0
+	p.cancel, p.fickle = rand.IntN(4) == 0, rand.IntN(4) == 0
 	return p
 }
 

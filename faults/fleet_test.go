@@ -156,31 +156,44 @@ const drained = 60 * time.Second
 func (f *fleet) heal(t *testing.T, r *record) *counts {
 	t.Helper()
 	r.settle(t)
-	log := slog.New(slog.DiscardHandler)
-	orderStore, err := postgres.OpenOrders(t.Context(), f.postgres.URL, log)
-	if err != nil {
-		t.Fatal(err)
+	f.awaitDrained(t)
+	return f.count(t, r)
+}
+
+// count ends the processes and counts.
+func (f *fleet) count(t *testing.T, r *record) *counts {
+	t.Helper()
+	for _, p := range f.programs() {
+		p.drain(t)
 	}
+	orderStore := f.openOrders(t)
 	defer orderStore.Close()
-	productStore, err := redis.OpenProducts(t.Context(), f.redis.URL, log)
+	productStore, err := redis.OpenProducts(t.Context(), f.redis.URL, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer productStore.Close()
-	f.awaitDrained(t, orderStore)
-	for _, p := range f.programs() {
-		p.drain(t)
-	}
 	c := r.check(t, orderStore, productStore)
 	f.checkEvents(c, storedOrders(t, orderStore))
 	f.checkQueues(t, c)
 	return c
 }
 
+func (f *fleet) openOrders(t *testing.T) *postgres.OrderStore {
+	t.Helper()
+	s, err := postgres.OpenOrders(t.Context(), f.postgres.URL, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // awaitDrained waits until nothing is unsettled and all is announced, or until
 // that should have been so: then the counts say what is not.
-func (f *fleet) awaitDrained(t *testing.T, orderStore *postgres.OrderStore) {
+func (f *fleet) awaitDrained(t *testing.T) {
 	t.Helper()
+	orderStore := f.openOrders(t)
+	defer orderStore.Close()
 	for began := time.Now(); time.Since(began) < drained; time.Sleep(50 * time.Millisecond) {
 		unsettled, err := orderStore.Unsettled(t.Context(), 0, 1)
 		if err != nil || len(unsettled) > 0 {

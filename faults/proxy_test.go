@@ -26,6 +26,7 @@ type trouble struct {
 	late     time.Duration // so late comes each answer
 	slice    bool          // all comes byte by byte
 	hole     bool          // nothing comes, and nothing says so
+	mute     bool          // nothing comes to the server, and nothing says so
 	cutAfter int           // bytes of each connection, counted from now on; 0 is never
 	cutOn    []byte        // an answer with this in it does not come, and the connection is cut
 }
@@ -95,7 +96,7 @@ func (p *proxy) copy(to io.Writer, from io.Reader, answers bool) {
 		chunk := buffer[:n]
 		now := p.trouble()
 		switch {
-		case now.hole:
+		case now.hole, now.mute && !answers:
 			continue
 		case answers && now.late > 0:
 			time.Sleep(now.late)
