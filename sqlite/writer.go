@@ -143,12 +143,23 @@ func (w *writer) runBatch(first *write) {
 	}
 }
 
-// answerEarly answers before anything is durable, for a test that must notice.
-func answerEarly(batch []*write) {
+// answerEarly answers before anything is durable, and goes on so for a while: a
+// test must notice.
+func (w *writer) answerEarly(t *tx, batch []*write) {
 	for _, req := range batch {
 		close(req.done)
 	}
-	time.Sleep(10 * time.Millisecond) // as long as a slow disk takes
+	for end := time.After(100 * time.Millisecond); ; {
+		select {
+		case req := <-w.waiting:
+			req.err = req.run(t)
+			close(req.done)
+		case <-w.closing:
+			return
+		case <-end:
+			return
+		}
+	}
 }
 
 // commit runs the writes in one transaction. If it returns an error, nothing
@@ -165,7 +176,7 @@ func (w *writer) commit(batch []*write) error {
 		}
 	}
 	if crash.Off("commit") {
-		answerEarly(batch)
+		w.answerEarly(t, batch)
 	}
 	crash.At("sqlite.commit")
 	if err := t.exec("COMMIT"); err != nil {
