@@ -27,22 +27,40 @@ type Config struct {
 	Orders    hangar.OrderService
 	Products  hangar.ProductService
 	ImageRoot string // an order line's image is ImageRoot/{product id}.jpg
+	Readiness *Readiness // nil takes requests always
 	Log       *slog.Logger
 }
 
 // New returns the API's handler. It writes one line a request to the log, and
-// turns a panic of an endpoint into an answer.
+// turns a panic of an endpoint into an answer. Probes are served beside the API:
+// whatever holds up its requests must not hold up them, and they leave a line
+// only at level debug.
 func New(c Config) http.Handler {
+	if c.Readiness == nil {
+		c.Readiness = new(Readiness)
+	}
 	g := &gateway{Config: c}
+	api := &observer{next: g.mux(g.routes()), log: c.Log}
+	probes := &observer{next: g.mux(g.probes()), log: c.Log, quiet: true}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == livePath || r.URL.Path == readyPath {
+			probes.ServeHTTP(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
+}
+
+func (g *gateway) mux(routes map[string]methods) *http.ServeMux {
 	mux := http.NewServeMux()
-	for path, methods := range g.routes() {
+	for path, methods := range routes {
 		for method, serve := range methods {
 			mux.Handle(method+" "+path, endpoint{g, serve})
 		}
 		mux.Handle(path, endpoint{g, methodNotAllowed(methods)})
 	}
 	mux.Handle("/", endpoint{g, notFound})
-	return &observer{next: mux, log: c.Log}
+	return mux
 }
 
 type gateway struct{ Config }
@@ -62,6 +80,14 @@ func (g *gateway) routes() map[string]methods {
 		"/orders/{$}":         orders,
 		"/orders/{id}":        {"GET": g.getOrder, "PUT": g.putOrder, "DELETE": g.deleteOrder},
 		"/orders/{id}/cancel": {"POST": g.cancelOrder},
+	}
+}
+
+// probes is what load balancers and orchestrators ask.
+func (g *gateway) probes() map[string]methods {
+	return map[string]methods{
+		livePath:  {"GET": live},
+		readyPath: {"GET": g.ready},
 	}
 }
 

@@ -15,8 +15,9 @@ import (
 // observer gives every request an id, a line in the log, and an answer even if
 // its handler panics.
 type observer struct {
-	next http.Handler
-	log  *slog.Logger
+	next  http.Handler
+	log   *slog.Logger
+	quiet bool // its lines are at level debug, whatever is answered
 }
 
 const requestIDHeader = "X-Request-Id"
@@ -48,7 +49,10 @@ func (o *observer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // affair; what went wrong here is an error with its cause.
 func (o *observer) line(r *http.Request, rec *recorder, id string, took time.Duration) {
 	level := slog.LevelInfo
-	if rec.status >= http.StatusInternalServerError {
+	switch {
+	case o.quiet:
+		level = slog.LevelDebug
+	case rec.status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
 	if !o.log.Enabled(context.Background(), level) {

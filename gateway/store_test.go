@@ -25,6 +25,7 @@ type store struct {
 	url      string
 	orders   *orders.Service
 	products *products.Service
+	ready    *gateway.Readiness
 	log      *lockedBuffer
 }
 
@@ -56,8 +57,15 @@ func newStore(t *testing.T) *store {
 func (s *store) serve(t *testing.T, o hangar.OrderService, p hangar.ProductService) {
 	t.Helper()
 	s.log = &lockedBuffer{}
+	s.ready = new(gateway.Readiness)
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
-	handler := gateway.New(gateway.Config{Orders: o, Products: p, ImageRoot: "http://www.example.com/airship/images", Log: log})
+	handler := gateway.New(gateway.Config{
+		Orders:    o,
+		Products:  p,
+		ImageRoot: "http://www.example.com/airship/images",
+		Readiness: s.ready,
+		Log:       log,
+	})
 	server := gateway.NewServer(handler, log)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
