@@ -1,14 +1,15 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 )
 
-// leaveTimeout is how long clients have to leave on being asked. One that keeps
-// its connection open and sends nothing cannot be asked.
+// leaveTimeout is how long clients have to leave on being asked, once no others
+// come. One that keeps its connection open and sends nothing cannot be asked.
 const leaveTimeout = 300 * time.Millisecond
 
 // clients are the open connections of a server. http.Server.Shutdown closes idle
@@ -18,15 +19,12 @@ type clients struct {
 	mu      sync.Mutex
 	open    int
 	leaving bool
-	gone    chan struct{} // closed when the last one has left
-
-	lastLeft func() // closes gone; one more may come that was accepted before
+	gone    chan struct{} // closed when the last one has left; nil while nobody waits
 }
 
 // watchClients must be called before the server serves.
 func watchClients(server *http.Server) *clients {
-	c := &clients{gone: make(chan struct{})}
-	c.lastLeft = sync.OnceFunc(func() { close(c.gone) })
+	c := new(clients)
 	next := server.Handler
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.areLeaving() {
@@ -52,26 +50,40 @@ func (c *clients) note(state http.ConnState) {
 		c.open++
 	case http.StateClosed, http.StateHijacked:
 		c.open--
-		if c.leaving && c.open == 0 {
-			c.lastLeft()
+		if c.gone != nil && c.open == 0 {
+			close(c.gone)
+			c.gone = nil
 		}
 	}
 }
 
-// leave asks the clients to leave, and returns when they have or when time is
-// up. The server must not accept further ones. It is called once.
-func (c *clients) leave() {
+// ask asks the clients to leave, from now on, with each answer.
+func (c *clients) ask() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.leaving = true
-	empty := c.open == 0
-	c.mu.Unlock()
-	if empty {
-		return
-	}
-	timeout := time.NewTimer(leaveTimeout)
-	defer timeout.Stop()
+}
+
+// wait returns when the clients have left or when time is up. The server must
+// not accept further ones. It is called after ask.
+func (c *clients) wait(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
 	select {
-	case <-c.gone:
-	case <-timeout.C:
+	case <-c.whenGone():
+	case <-ctx.Done():
 	}
+}
+
+// whenGone returns a channel that is closed when no client is left.
+func (c *clients) whenGone() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gone := make(chan struct{})
+	if c.open == 0 {
+		close(gone)
+		return gone
+	}
+	c.gone = gone
+	return gone
 }

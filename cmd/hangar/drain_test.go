@@ -4,16 +4,21 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+
+	"hangar/gateway"
 )
 
 // child is "hangar serve" in a process of its own.
@@ -201,13 +206,82 @@ func postUntilRefused(t *testing.T, url string, connected chan<- struct{}) error
 		if first {
 			connected <- struct{}{}
 		}
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			return nil
+		if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "dial" {
+			return nil // nothing was sent
 		}
 		if err != nil {
 			return err
 		}
 		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+}
+
+// Whoever watches /readyz is told before requests are refused, and has a moment.
+func TestDrainTellsLoadBalancersFirst(t *testing.T) {
+	c := startChild(t, t.TempDir())
+	url := "http://" + c.addr
+	if status, answer := request(t, "GET", url+"/readyz", ""); status != 200 {
+		t.Fatalf("GET /readyz: %d %s, want 200", status, answer)
+	}
+	c.drain(t, syscall.SIGTERM)
+	for status := 200; status != 503; {
+		var answer string
+		if status, answer = request(t, "GET", url+"/readyz", ""); status != 200 && status != 503 {
+			t.Fatalf("GET /readyz while draining: %d %s, want 503 in the end", status, answer)
+		}
+	}
+	for _, path := range []string{"/livez", "/products"} {
+		if status, answer := request(t, "GET", url+path, ""); status != 200 {
+			t.Errorf("GET %s while load balancers act: %d %s, want 200", path, status, answer)
+		}
+	}
+	if state := c.wait(t); state.ExitCode() != 0 {
+		t.Errorf("the child ended with %v, want 0", state)
+	}
+}
+
+// Whoever has connected when the listener is closed is served, accepted or not.
+func TestDrainServesThoseWhoWaitToBeAccepted(t *testing.T) {
+	l, err := listen(t.Context(), &Config{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const clients = 50
+	var waiting []net.Conn
+	for range clients {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		waiting = append(waiting, conn)
+	}
+	log := slog.New(slog.DiscardHandler)
+	p := &process{readiness: new(gateway.Readiness), stores: new(stores), log: log}
+	served := 0
+	var mu sync.Mutex
+	p.server = gateway.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		served++
+	}), log)
+	p.clients = watchClients(p.server)
+	drained, drain := context.WithCancel(t.Context())
+	drain() // before any is accepted
+	if err := p.run(drained, l); err != nil {
+		t.Errorf("run: %v", err)
+	}
+	if served != clients {
+		t.Errorf("when all had ended %d requests were served, want %d", served, clients)
+	}
+	for _, conn := range waiting {
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("one that had connected was not answered: %v", err)
+			continue
+		}
 		resp.Body.Close()
 	}
 }

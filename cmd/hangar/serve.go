@@ -29,8 +29,14 @@ another hangar or a Python service. Orders are kept in PostgreSQL and products
 in Redis where a URL says so. A broker or a database that is not there yet is
 waited for.
 
-A signal to end (Ctrl-C, SIGTERM) finishes what was accepted first; a second
-one does not.`,
+GET /livez on the gateway's port is answered as long as the process serves,
+GET /readyz with 200 as long as it wants requests.
+
+A signal to end (Ctrl-C, SIGTERM) finishes what was accepted first, within 25 s;
+a second one ends it at once. If anybody has asked for /readyz in the 30 s
+before, requests are taken on until a second after it was answered with 503, for
+3 s at most: ask every second, and stop sending at the first 503. Calls that have
+not begun go back to their queue, for another process.`,
 		Example: `  hangar serve
   hangar serve --addr 127.0.0.1:0 --data /tmp/try     # on any free port
   PORT=80 HANGAR_DATA=/var/lib/hangar hangar serve --log-format json
@@ -52,7 +58,7 @@ one does not.`,
 
 // serve serves until ctx is done. It writes to out what and where, before it
 // begins.
-func serve(ctx context.Context, c *Config, names []string, out io.Writer, log *slog.Logger) (err error) {
+func serve(ctx context.Context, c *Config, names []string, out io.Writer, log *slog.Logger) error {
 	if len(names) == 0 {
 		names = services[:]
 	}
@@ -63,8 +69,9 @@ func serve(ctx context.Context, c *Config, names []string, out io.Writer, log *s
 		log.Warn("workers limits calls over AMQP; in one process it changes nothing", "workers", c.Workers,
 			"source", c.Origins["workers"].Source)
 	}
-	var listener net.Listener
+	var listener *listener
 	if slices.Contains(names, "gateway") {
+		var err error
 		if listener, err = listen(ctx, c); err != nil {
 			return err
 		}
@@ -78,13 +85,12 @@ func serve(ctx context.Context, c *Config, names []string, out io.Writer, log *s
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stores.close()) }()
 	p, err := newProcess(c, names, stores, log)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = io.WriteString(out, banner(c, names, listener))
 	}
-	if _, err := io.WriteString(out, banner(c, names, listener)); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, stores.close())
 	}
 	return p.run(ctx, listener)
 }
@@ -106,7 +112,7 @@ func checkServices(c *Config, names []string) error {
 }
 
 // banner says what is served, where, and where its data is.
-func banner(c *Config, names []string, listener net.Listener) string {
+func banner(c *Config, names []string, listener *listener) string {
 	var b strings.Builder
 	if listener != nil {
 		fmt.Fprintf(&b, "hangar serves %s\n", servedURL(listener.Addr()))
@@ -126,8 +132,8 @@ func banner(c *Config, names []string, listener net.Listener) string {
 	return b.String()
 }
 
-func listen(ctx context.Context, c *Config) (net.Listener, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
+func listen(ctx context.Context, c *Config) (*listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s (%s) is in use by another program; stop that, or listen elsewhere with --addr "+
 			"(port 0 is any free one)", c.Addr, c.Origins["addr"].Source)
@@ -135,7 +141,7 @@ func listen(ctx context.Context, c *Config) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s (%s): %w", c.Addr, c.Origins["addr"].Source, err)
 	}
-	return listener, nil
+	return &listener{TCPListener: l.(*net.TCPListener)}, nil
 }
 
 // servedURL returns an address as something to click on.
