@@ -46,15 +46,20 @@ func (s *Server) answer(ctx context.Context, d *amqp.Delivery, arrived time.Time
 			s.acknowledge(d)
 		default:
 			s.log.Warn("a reply could not be sent, its call is to run again", "method", method, "error", err)
-			if err := d.Nack(false, true); err != nil {
-				s.willComeAgain(err)
-			}
+			s.giveBack(d)
 		}
 	}
 }
 
 func (s *Server) acknowledge(d *amqp.Delivery) {
 	if err := d.Ack(false); err != nil {
+		s.willComeAgain(err)
+	}
+}
+
+// giveBack puts a message back into its queue.
+func (s *Server) giveBack(d *amqp.Delivery) {
+	if err := d.Nack(false, true); err != nil {
 		s.willComeAgain(err)
 	}
 }

@@ -111,9 +111,7 @@ func (s *Server) follow(sub subscribed) handleDelivery {
 		log.Warn("an event could not be handled, will be delivered again", "error", err)
 		return func() {
 			s.pause(eventRetry/2 + rand.N(eventRetry))
-			if err := d.Nack(false, true); err != nil {
-				s.willComeAgain(err)
-			}
+			s.giveBack(d)
 		}
 	}
 }

@@ -82,8 +82,9 @@ func (s *Server) Handle(name string, signature Signature, h Handler) {
 // Ready is closed when the service has begun to take calls.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// Run takes calls and events until ctx is done, finishes those that it has taken,
-// and returns nil. It waits for a broker that is not there.
+// Run takes calls and events until ctx is done, finishes those that have begun,
+// and returns nil. What it has fetched beyond them goes back to its queue, for
+// another instance. It waits for a broker that is not there.
 func (s *Server) Run(ctx context.Context) error {
 	s.stopping = ctx.Done()
 	defer s.running.Wait()
@@ -112,11 +113,9 @@ func (s *Server) serve(ctx context.Context, begun func()) error {
 	if err := ch.Qos(s.prefetch, 0, false); err != nil {
 		return fmt.Errorf("limit what is fetched ahead: %w", err)
 	}
-	working := context.WithoutCancel(ctx)
 	lost := ch.NotifyClose(make(chan *amqp.Error, 1))
-	ended := make(chan error, len(s.subscriptions)+1)
-	tags, err := s.consumeAll(working, ch, ended)
-	if err != nil {
+	in := &intake{channel: ch, ended: make(chan error, len(s.subscriptions)+1), cancelled: make(chan struct{})}
+	if err := s.consumeAll(context.WithoutCancel(ctx), in); err != nil {
 		return err
 	}
 	begun()
@@ -124,51 +123,71 @@ func (s *Server) serve(ctx context.Context, begun func()) error {
 	s.log.Info("the service takes calls", "workers", s.workers)
 	select {
 	case <-ctx.Done():
-		err := s.cancel(ch, tags)
+		err := in.cancel()
 		s.running.Wait() // they reply before the channel is closed
 		return err
-	case err := <-ended:
+	case err := <-in.ended:
 		return err
 	case err := <-lost:
 		return closed(err)
 	}
 }
 
-// consumeAll starts to consume all queues, and returns the consumers' tags.
-func (s *Server) consumeAll(ctx context.Context, ch *amqp.Channel, ended chan<- error) ([]string, error) {
-	var tags []string
+// intake is where a service takes calls and events from, until the channel is
+// lost.
+type intake struct {
+	channel   *amqp.Channel
+	tags      []string      // of its consumers
+	ended     chan error    // why a consumer ended
+	cancelled chan struct{} // closed when nothing more is fetched
+}
+
+// cancel stops the consumers. Not before that may anything go back to its queue:
+// it would be fetched again.
+func (in *intake) cancel() error {
+	var errs []error
+	for _, tag := range in.tags {
+		errs = append(errs, in.channel.Cancel(tag, false))
+	}
+	close(in.cancelled)
+	return errors.Join(errs...)
+}
+
+// consumeAll starts to consume all queues.
+func (s *Server) consumeAll(ctx context.Context, in *intake) error {
+	ch := in.channel
 	consume := func(queue string, handle handleDelivery) error {
-		tag := fmt.Sprintf("%s-%d", s.service, len(tags)+1)
+		tag := fmt.Sprintf("%s-%d", s.service, len(in.tags)+1)
 		deliveries, err := ch.Consume(queue, tag, false, false, false, false, nil)
 		if err != nil {
 			return fmt.Errorf("consume %s: %w", queue, err)
 		}
-		tags = append(tags, tag)
+		in.tags = append(in.tags, tag)
 		s.running.Go(func() {
-			s.takeAll(ctx, ch, deliveries, handle)
-			ended <- fmt.Errorf("the consumer of %s was cancelled", queue)
+			s.takeAll(ctx, in, deliveries, handle)
+			in.ended <- fmt.Errorf("the consumer of %s was cancelled", queue)
 		})
 		return nil
 	}
 	if len(s.methods) > 0 {
 		queue, err := s.declareMethods(ch)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := consume(queue, s.answer); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, sub := range s.subscriptions {
 		queue, err := s.broker.declareSubscription(ch, s.service, sub.Subscription)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := consume(queue, s.follow(sub)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return tags, nil
+	return nil
 }
 
 func (s *Server) declareMethods(ch *amqp.Channel) (queue string, err error) {
@@ -185,31 +204,26 @@ func (s *Server) declareMethods(ch *amqp.Channel) (queue string, err error) {
 // takeAll works on deliveries until there are no more, on so many at once as
 // there are slots. It does not wait for one: a request's time runs meanwhile.
 // How many wait is bounded by what is fetched ahead.
-func (s *Server) takeAll(ctx context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery, handle handleDelivery) {
+func (s *Server) takeAll(ctx context.Context, in *intake, deliveries <-chan amqp.Delivery, handle handleDelivery) {
 	for d := range deliveries {
 		arrived := time.Now()
 		s.running.Go(func() {
-			if finish := s.take(ctx, ch, &d, arrived, handle); finish != nil {
+			if finish := s.take(ctx, in, &d, arrived, handle); finish != nil {
 				finish()
 			}
 		})
 	}
 }
 
-func (s *Server) take(ctx context.Context, ch *amqp.Channel, d *amqp.Delivery, arrived time.Time, handle handleDelivery) (finish func()) {
-	s.slots <- struct{}{}
+func (s *Server) take(ctx context.Context, in *intake, d *amqp.Delivery, arrived time.Time, handle handleDelivery) (finish func()) {
+	select {
+	case s.slots <- struct{}{}:
+	case <-in.cancelled:
+		return func() { s.giveBack(d) }
+	}
 	defer func() { <-s.slots }()
-	if ch.IsClosed() {
+	if in.channel.IsClosed() {
 		return nil // it is delivered again
 	}
 	return handle(ctx, d, arrived)
-}
-
-// cancel stops the consumers. What has been fetched already is still handled.
-func (s *Server) cancel(ch *amqp.Channel, tags []string) error {
-	var errs []error
-	for _, tag := range tags {
-		errs = append(errs, ch.Cancel(tag, false))
-	}
-	return errors.Join(errs...)
 }
