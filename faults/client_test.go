@@ -50,6 +50,9 @@ type record struct {
 	// panics says that handlers panic, so that 500 is an answer, to be asked again.
 	panics bool
 
+	// noneOpen says that no request may fail, not even for a while.
+	noneOpen bool
+
 	putIn map[string]int64 // units of each product
 
 	mu        sync.Mutex
@@ -145,6 +148,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	err    error
 }
 
 func (a answer) code() string {
@@ -159,6 +163,8 @@ func (a answer) code() string {
 // may get are violations.
 func (r *record) again(what string, a answer) bool {
 	switch {
+	case r.noneOpen:
+		r.violate("%s was answered %d %s %v, want no failure", what, a.status, a.body, a.err)
 	case a.status == 0:
 	case a.status == http.StatusServiceUnavailable:
 		if a.header.Get("Retry-After") == "" || a.code() != string(hangar.Unavailable) {
@@ -228,10 +234,11 @@ func send(ctx context.Context, client *http.Client, method, url, body, key strin
 	}
 	resp, err := client.Do(req)
 	if err != nil {
+		a.err = err
 		return a
 	}
 	defer resp.Body.Close()
-	if a.body, err = io.ReadAll(resp.Body); err == nil {
+	if a.body, a.err = io.ReadAll(resp.Body); a.err == nil {
 		a.status, a.header = resp.StatusCode, resp.Header
 	}
 	return a
