@@ -43,12 +43,25 @@ deps: ## fetch what the build and the tests need; the servers with apt-get, wher
 	@sh backing/deps.sh
 
 .PHONY: test
-test: ## run every test, with the race detector where a C compiler is
-	$(GO) run ./cmd/backing exec -- $(GO) test $(RACE) -count=1 ./...
+test: ## run every test but faults, with the race detector where a C compiler is
+	$(GO) run ./cmd/backing exec -- $(GO) test $(RACE) -count=1 $$($(GO) list ./... | grep -v '/faults$$')
 
-.PHONY: kill
-kill: ## kill the store 1,000 times under load, and count (an hour)
-	HANGAR_KILLS=1000 $(GO) test ./faults -run TestKillAtRandom -count=1 -timeout 3h -v
+FAULTS_TABLE ?= $(CURDIR)/bin/faults.md
+.PHONY: faults
+faults: ## kill, cut off, fill up and poison the store in every way, and print what was counted
+	@mkdir -p $(dir $(FAULTS_TABLE))
+	HANGAR_FAULTS_TABLE=$(FAULTS_TABLE) $(GO) test ./faults -count=1 -timeout 40m
+
+.PHONY: faults-long
+faults-long: ## the same with the full number of faults (hours)
+	@mkdir -p $(dir $(FAULTS_TABLE))
+	HANGAR_FAULTS=long HANGAR_FAULTS_TABLE=$(FAULTS_TABLE) $(GO) test ./faults -count=1 -timeout 12h -v
+
+SOAK ?= 1h
+.PHONY: soak
+soak: ## load one process and the services for SOAK, without faults and with, and watch what they use
+	@mkdir -p $(dir $(FAULTS_TABLE))
+	HANGAR_SOAK=$(SOAK) HANGAR_FAULTS_TABLE=$(FAULTS_TABLE) $(GO) test ./faults -run Soak -count=1 -timeout 24h -v
 
 FUZZTIME ?= 1m
 .PHONY: fuzz

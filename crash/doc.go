@@ -7,4 +7,6 @@
 //	HANGAR_PANIC=name:n    panics there at each n-th passing
 //	HANGAR_SABOTAGE=name   turns a mechanism off
 //	HANGAR_STATS=path      writes there, at SIGUSR1, how much the process uses
+//
+// HANGAR_CRASH, HANGAR_PANIC and HANGAR_SABOTAGE take several, with commas between.
 package crash

@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	end    = target(os.Getenv("HANGAR_CRASH"))
-	upset  = target(os.Getenv("HANGAR_PANIC"))
+	ends   = places(os.Getenv("HANGAR_CRASH"))
+	upsets = places(os.Getenv("HANGAR_PANIC"))
 	turned = strings.Split(os.Getenv("HANGAR_SABOTAGE"), ",")
 )
 
@@ -28,23 +28,31 @@ type place struct {
 	passed atomic.Int64
 }
 
-func target(s string) *place {
-	name, n, _ := strings.Cut(s, ":")
-	count, err := strconv.ParseInt(n, 10, 64)
-	if err != nil || count < 1 {
-		count = 1
+func places(s string) []*place {
+	var list []*place
+	for text := range strings.SplitSeq(s, ",") {
+		name, n, _ := strings.Cut(text, ":")
+		count, err := strconv.ParseInt(n, 10, 64)
+		if err != nil || count < 1 {
+			count = 1
+		}
+		list = append(list, &place{name: name, n: count})
 	}
-	return &place{name: name, n: count}
+	return list
 }
 
 // At ends the process at the passing that HANGAR_CRASH names, and panics at
 // those that HANGAR_PANIC names.
 func At(name string) {
-	if name == end.name && end.passed.Add(1) == end.n {
-		kill()
+	for _, p := range ends {
+		if p.name == name && p.passed.Add(1) == p.n {
+			kill()
+		}
 	}
-	if name == upset.name && upset.passed.Add(1)%upset.n == 0 {
-		panic("a test wants a panic at " + name)
+	for _, p := range upsets {
+		if p.name == name && p.passed.Add(1)%p.n == 0 {
+			panic("a test wants a panic at " + name)
+		}
 	}
 }
 

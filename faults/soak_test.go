@@ -1,0 +1,100 @@
+package faults_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+)
+
+// soak returns how long a soak test takes. Without HANGAR_SOAK it is just long
+// enough to show that it works.
+func soak(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("HANGAR_SOAK")
+	if text == "" {
+		return 15 * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// F18: faults of all kinds for long. In the end each process uses what it used
+// before.
+func TestF18SoakWithFaults(t *testing.T) {
+	f, r := startFleet(t, fleetOption{})
+	faults := []func(){
+		func() { killAndStart(t, r, f.gateways[0]) },
+		func() { killAndStart(t, r, f.orders[0]) },
+		func() { killAndStart(t, r, f.products[0]) },
+		func() { restart(t, f.rabbitmq) },
+		func() { restart(t, f.postgres) },
+		func() { restart(t, f.redis) },
+		f.rabbitmqProxy.reset, f.postgresProxy.reset, f.redisProxy.reset,
+	}
+	lasts, between := soak(t), min(20*time.Second, soak(t)/3)
+	stop := r.keepBuying(t, 100)
+	defer stop()
+	r.flows(t, 200)
+	before := f.usage(t)
+	var recoveries []time.Duration
+	for began := time.Now(); time.Since(began) < lasts; {
+		time.Sleep(between) // the faults have a rhythm of their own
+		faults[rand.IntN(len(faults))]()
+		recoveries = append(recoveries, r.recovered(t, time.Now()))
+		f.logUsage(t)
+	}
+	stop()
+	f.awaitUsage(t, before)
+	row{fmt.Sprintf("F18: soak with faults, %v", lasts), len(recoveries), f.heal(t, r), recoveries, f.redelivered()}.report(t)
+}
+
+func (f *fleet) logUsage(t *testing.T) {
+	t.Helper()
+	for i, u := range f.usage(t) {
+		t.Logf("hangar %s: %v", f.programs()[i].args[1], u)
+	}
+}
+
+// TestSoak has one process and the services apart work for long without faults.
+// What they use stays the same.
+func TestSoak(t *testing.T) {
+	t.Run("one process", func(t *testing.T) {
+		s, r := startSolo(t)
+		levels := watchUsage(t, r, func() []usage { return []usage{s.usage(t)} })
+		row{"soak, one process, no faults, " + levels, 0, s.heal(t, r), nil, ""}.report(t)
+	})
+	t.Run("services", func(t *testing.T) {
+		f, r := startFleet(t, fleetOption{})
+		levels := watchUsage(t, r, func() []usage { return f.usage(t) })
+		row{"soak, services, no faults, " + levels, 0, f.heal(t, r), nil, ""}.report(t)
+	})
+}
+
+// watchUsage loads a store for long, and compares what its processes use at the
+// start and in the end.
+func watchUsage(t *testing.T, r *record, ask func() []usage) string {
+	t.Helper()
+	lasts := soak(t)
+	stop := r.keepBuying(t, 200)
+	defer stop()
+	r.flows(t, 500) // what is made once is made
+	first := ask()
+	last := first
+	const looks = 10
+	for range looks {
+		time.Sleep(lasts / looks)
+		last = ask()
+		t.Logf("%v", last)
+	}
+	for i := range first {
+		if last[i].Goroutines > first[i].Goroutines+50 || last[i].Descriptors > first[i].Descriptors+20 || last[i].HeapBytes > 2*first[i].HeapBytes+(16<<20) {
+			t.Errorf("a process used %v at first, and %v after %v of load", first[i], last[i], lasts)
+		}
+	}
+	return lasts.String()
+}
