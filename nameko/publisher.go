@@ -2,29 +2,20 @@ package nameko
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
-
-	amqp "github.com/rabbitmq/amqp091-go"
-
-	"hangar/crash"
 )
 
-const (
-	maxBatch        = 250              // events of a batch
-	maxBatches      = 4                // that are on their way at once
-	publishPatience = 10 * time.Second // for the connection and the confirms
-)
+// publishPatience bounds waiting for the connection and the confirms.
+const publishPatience = 10 * time.Second
 
 // Publisher announces events of a service.
 type Publisher struct {
 	broker      *Broker
 	source      string
 	subscribers []Subscriber
-	events      *outlet
-	batches     chan struct{} // one for each that is on its way
+	courier     *courier
 }
 
 // Subscriber is a service that must not miss an event, whether it has run yet
@@ -38,15 +29,12 @@ type Subscriber struct {
 // the subscribers itself; if there are any, an event that finds no queue is an
 // error.
 func NewPublisher(b *Broker, source string, subscribers ...Subscriber) *Publisher {
-	p := &Publisher{broker: b, source: source, subscribers: subscribers, batches: make(chan struct{}, maxBatches)}
-	p.events = b.addOutlet(true, p.setUp)
+	p := &Publisher{broker: b, source: source, subscribers: subscribers}
+	p.courier = b.newCourier(maxBatches, maxBatch, p.setUp)
 	return p
 }
 
 func (p *Publisher) setUp(s *session) error {
-	// It is never read, so that each batch sees that something came back; then
-	// the session ends.
-	s.returns = s.channel.NotifyReturn(make(chan amqp.Return, maxBatch*maxBatches))
 	if err := p.broker.declareEvents(s.channel, p.source); err != nil {
 		return fmt.Errorf("declare the exchange %s: %w", eventExchange(p.source), err)
 	}
@@ -79,36 +67,7 @@ func (p *Publisher) publishBatch(ctx context.Context, events []Event) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case p.batches <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-p.batches }()
-	s, err := p.events.ready(ctx)
-	if err != nil {
-		return err
-	}
-	confirmations := make([]*amqp.DeferredConfirmation, len(events))
-	for i, publication := range publications {
-		if confirmations[i], err = s.publish(publication); err != nil {
-			return err
-		}
-	}
-	if crash.Off("confirm") {
-		return nil
-	}
-	for i, c := range confirmations {
-		if err := s.confirmed(ctx, c, len(publications[i].message.Body)); err != nil {
-			return err
-		}
-	}
-	// The library passes on what came back before the confirm of the same message.
-	if len(s.returns) > 0 {
-		s.discard() // the next session makes the queues again
-		return errors.New("an event reached no queue")
-	}
-	return nil
+	return p.courier.deliver(ctx, publications...)
 }
 
 func (p *Publisher) publications(ctx context.Context, events []Event) ([]publication, error) {

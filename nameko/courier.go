@@ -1,0 +1,74 @@
+package nameko
+
+import (
+	"context"
+	"errors"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"hangar/crash"
+)
+
+const (
+	maxBatch   = 250 // messages of a batch
+	maxBatches = 4   // that are on their way at once
+)
+
+// errNoQueue says that a message reached no queue.
+var errNoQueue = errors.New("a message reached no queue")
+
+// courier delivers messages: each is confirmed, and if it must reach a queue it
+// has.
+type courier struct {
+	outlet   *outlet
+	onTheWay chan struct{} // one for each batch
+}
+
+// newCourier returns a courier. What setUp declares is declared again after each
+// message that reached no queue. So many batches may be on their way at once, of
+// so many messages.
+func (b *Broker) newCourier(batches, batch int, setUp func(*session) error) *courier {
+	c := &courier{onTheWay: make(chan struct{}, batches)}
+	c.outlet = b.addOutlet(true, func(s *session) error {
+		// It is never read, so that each batch sees that something came back; then
+		// the session ends.
+		s.returns = s.channel.NotifyReturn(make(chan amqp.Return, batches*batch))
+		return setUp(s)
+	})
+	return c
+}
+
+// deliver sends a batch in its order, and returns when the broker has it on disk.
+// After an error it may have some of it. ctx must have a deadline.
+func (c *courier) deliver(ctx context.Context, batch ...publication) error {
+	select {
+	case c.onTheWay <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-c.onTheWay }()
+	s, err := c.outlet.ready(ctx)
+	if err != nil {
+		return err
+	}
+	confirmations := make([]*amqp.DeferredConfirmation, len(batch))
+	for i, p := range batch {
+		if confirmations[i], err = s.publish(p); err != nil {
+			return err
+		}
+	}
+	if crash.Off("confirm") {
+		return nil
+	}
+	for i, c := range confirmations {
+		if err := s.confirmed(ctx, c, len(batch[i].message.Body)); err != nil {
+			return err
+		}
+	}
+	// The library passes on what came back before the confirm of the same message.
+	if len(s.returns) > 0 {
+		s.discard()
+		return errNoQueue
+	}
+	return nil
+}
