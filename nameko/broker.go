@@ -25,6 +25,11 @@ type Config struct {
 	AutoDeleteEventExchanges bool // must be the same at both ends
 	KeepEventExchanges       bool // event exchanges are made by somebody else
 
+	// RetryDelays are how long an event waits after each failure, 1 ms to 49 days.
+	// After one more it is parked. Empty is DefaultRetryDelays. Instances that share
+	// a queue may differ.
+	RetryDelays []time.Duration
+
 	Log *slog.Logger // nil is slog.Default(); of messages that repeat, some are left out
 }
 
@@ -58,6 +63,12 @@ func NewBroker(c Config) (*Broker, error) {
 	}
 	if c.ParentCalls == 0 {
 		c.ParentCalls = 10
+	}
+	if len(c.RetryDelays) == 0 {
+		c.RetryDelays = DefaultRetryDelays()
+	}
+	if err := checkDelays(c.RetryDelays); err != nil {
+		return nil, err
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -17,7 +17,7 @@ const (
 	// longestWait bounds a call, whatever deadline its context has.
 	longestWait = 30 * time.Second
 
-	// brokerPatience bounds how long a call waits for a connection.
+	// brokerPatience bounds how long somebody who asks waits for a connection.
 	brokerPatience = 2 * time.Second
 
 	// replyQueueExpiry is how long the queue for replies outlives its client, in

@@ -96,7 +96,7 @@ func (b *Broker) received(ctx context.Context, table amqp.Table) context.Context
 	for name, value := range table {
 		short, prefixed := strings.CutPrefix(name, headerPrefix)
 		_, known := c.data[short]
-		if value == nil || known && !prefixed || len(headerPrefix+short) > maxName {
+		if value == nil || known && !prefixed || len(headerPrefix+short) > maxName || isOfDelivery(name) {
 			continue
 		}
 		c.data[short] = value

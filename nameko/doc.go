@@ -13,6 +13,17 @@
 // loses none; an event that Publish accepted is at the broker, on disk. So
 // methods and handlers may run more than once for one message, and must bear it.
 //
+// An event whose handler fails waits in a queue of its own, hangar.retry-QUEUE-MS,
+// which leads back into the queue it came from after so many milliseconds; others
+// go past it meanwhile. After the last of Config.RetryDelays, or at once if it can
+// never be handled, it goes into the durable queue hangar.parked-QUEUE, which has
+// room for 100,000; Parked lists what is there and puts it back. Those queues are
+// made when they are first needed, and the service's own stay as Nameko declares
+// them. A Python instance that shares the queue gets an event that comes again as
+// it was published, but for the headers hangar.* and RabbitMQ's x-death, which this
+// package does not pass on. What it fails at itself it drops, as ever. Whoever
+// deletes a queue deletes what waits for it.
+//
 // Its limits: JSON only, as Nameko's default has it, and RabbitMQ's dialect of
 // AMQP 0-9-1. The protocol was read from Nameko 2.14 and 3.0 with kombu 5.2 and
 // 5.3, https://nameko.readthedocs.io and https://docs.celeryq.dev/projects/kombu.

@@ -14,12 +14,11 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// eventRetry is how long an event that failed is kept before it goes back into
-// its queue, for this instance or another.
+// eventRetry is how long an event that failed and could not be set aside is
+// kept before it goes back into its queue, for this instance or another.
 const eventRetry = time.Second
 
-// ErrUnusable says that an event can never be handled: it is logged, and not
-// delivered again.
+// ErrUnusable says that an event can never be handled: it is parked at once.
 var ErrUnusable = errors.New("unusable event")
 
 // Kind is who gets an event.
@@ -44,6 +43,9 @@ type Subscription struct {
 	// of a Broadcast never are.
 	Unreliable bool
 }
+
+// keeps reports whether events are kept while nobody handles them.
+func (s Subscription) keeps() bool { return !s.Unreliable && s.Kind != Broadcast }
 
 // queue returns the name of its queue. Each call for a Broadcast gives another.
 func (s Subscription) queue(service string) string {
@@ -76,8 +78,11 @@ func (b *Broker) declareSubscription(ch *amqp.Channel, service string, s Subscri
 	return queue, nil
 }
 
-// EventHandler handles an event. After an error the event is delivered again, to
-// this instance or another, unless the error is ErrUnusable.
+// EventHandler handles an event. After an error, or a panic, the event comes
+// again later, to this instance or another, by Config.RetryDelays; after the last
+// time, or ErrUnusable, it is parked. Events that are not kept while nobody
+// handles them are not parked: they come again after a second, until they are
+// handled, or are dropped after ErrUnusable.
 type EventHandler func(ctx context.Context, e Event) error
 
 // Event is what has happened at a service.
@@ -93,30 +98,33 @@ type subscribed struct {
 
 // HandleEvent adds a handler of events. It must be called before Run.
 func (s *Server) HandleEvent(sub Subscription, h EventHandler) {
+	if s.retries == nil && sub.keeps() {
+		s.retries = newRetries(s.broker, s.log)
+	}
 	s.subscriptions = append(s.subscriptions, subscribed{sub, h})
 }
 
-// follow returns what handles the deliveries of a subscription.
-func (s *Server) follow(sub subscribed) handleDelivery {
-	log := s.log.With("event", sub.Source+"."+sub.Event)
+// follow returns what handles the deliveries of a subscription's queue.
+func (s *Server) follow(sub subscribed, queue string) handleDelivery {
 	return func(ctx context.Context, d *amqp.Delivery, _ time.Time) (finish func()) {
-		err := s.handleEvent(ctx, sub, d)
+		f := failureOf(d, queue, sub.Event)
+		err := s.handleEvent(ctx, sub, f.event, d)
 		switch {
 		case err == nil:
 			return func() { s.acknowledge(d) }
+		case sub.keeps():
+			f = f.again(time.Now())
+			return func() { s.setAside(d, queue, f, err) }
 		case errors.Is(err, ErrUnusable):
-			log.Error("dropped an event that cannot be handled", "error", err, "body", fmt.Sprintf("%.1000q", d.Body))
+			s.log.Error("dropped an event that cannot be handled", "queue", queue, "error", err, "body", fmt.Sprintf("%.1000q", d.Body))
 			return func() { s.acknowledge(d) }
 		}
-		log.Warn("an event could not be handled, will be delivered again", "error", err)
-		return func() {
-			s.pause(eventRetry/2 + rand.N(eventRetry))
-			s.giveBack(d)
-		}
+		s.log.Warn("an event could not be handled, will be delivered again", "queue", queue, "error", err)
+		return func() { s.deliverAgain(d) }
 	}
 }
 
-func (s *Server) handleEvent(ctx context.Context, sub subscribed, d *amqp.Delivery) (err error) {
+func (s *Server) handleEvent(ctx context.Context, sub subscribed, event string, d *amqp.Delivery) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -133,7 +141,24 @@ func (s *Server) handleEvent(ctx context.Context, sub subscribed, d *amqp.Delive
 		return fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
 	ctx = Begin(s.broker.received(ctx, d.Headers), s.service, sub.Method)
-	return sub.handle(ctx, Event{Type: d.RoutingKey, Payload: body})
+	return sub.handle(ctx, Event{Type: event, Payload: body})
+}
+
+// setAside puts a failed event into another queue, and only then acknowledges it.
+func (s *Server) setAside(d *amqp.Delivery, queue string, f failure, cause error) {
+	err := s.retries.setAside(d, queue, f, cause)
+	if err == nil {
+		s.acknowledge(d)
+		return
+	}
+	s.log.Error("a failed event could not be set aside, will be delivered again", "queue", queue, "error", err)
+	s.deliverAgain(d)
+}
+
+// deliverAgain gives an event back to its queue, after a pause.
+func (s *Server) deliverAgain(d *amqp.Delivery) {
+	s.pause(eventRetry/2 + rand.N(eventRetry))
+	s.giveBack(d)
 }
 
 // pause waits, and not to the end when the service stops.

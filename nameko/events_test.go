@@ -3,14 +3,10 @@ package nameko_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	"hangar/hangartest"
 	"hangar/nameko"
@@ -102,40 +98,5 @@ func TestEventBeforeTheFirstSubscriber(t *testing.T) {
 	must(t, err)
 	eventually(t, "the service listens again, and an event reaches it", func() bool {
 		return publisher.Publish(t.Context(), nameko.Event{Type: "happened", Payload: json.RawMessage("2")}) == nil && h.count("late 2") > 0
-	})
-}
-
-func TestEventThatFailsComesAgain(t *testing.T) {
-	url := hangartest.RabbitMQ(t)
-	broker := newBroker(t, url)
-	var tries, good atomic.Int64
-	s := nameko.NewServer(broker, "listener", 0, 0)
-	s.HandleEvent(nameko.Subscription{Source: "src", Event: "happened", Method: "m"}, func(_ context.Context, e nameko.Event) error {
-		switch string(e.Payload) {
-		case `"fails twice"`:
-			if tries.Add(1) == 1 {
-				return errors.New("not now")
-			}
-			if tries.Load() == 2 {
-				panic("not now either")
-			}
-		case `"never"`:
-			return nameko.ErrUnusable
-		default:
-			good.Add(1)
-		}
-		return nil
-	})
-	start(t, s)
-	ch := dial(t, url)
-	must(t, ch.Publish("src.events", "happened", false, false, amqp.Publishing{Body: []byte("not json")}))
-	publisher := nameko.NewPublisher(broker, "src")
-	for _, payload := range []string{`"fails twice"`, `"never"`, `"good"`, `"good"`} {
-		must(t, publisher.Publish(t.Context(), nameko.Event{Type: "happened", Payload: json.RawMessage(payload)}))
-	}
-	eventually(t, "the others are handled meanwhile, and the failing one at last", func() bool { return good.Load() == 2 && tries.Load() == 3 })
-	eventually(t, "nothing is left", func() bool {
-		_, err := dial(t, url).QueueDelete("evt-src-happened--listener.m", false, true, false)
-		return err == nil
 	})
 }

@@ -34,6 +34,7 @@ type Server struct {
 	methods       map[string]method
 	subscriptions []subscribed
 	replies       *outlet
+	retries       *retries      // nil if no events are kept
 	slots         chan struct{} // one for each call and event that is worked on
 	running       sync.WaitGroup
 	ready         chan struct{}
@@ -183,7 +184,7 @@ func (s *Server) consumeAll(ctx context.Context, in *intake) error {
 		if err != nil {
 			return err
 		}
-		if err := consume(queue, s.follow(sub)); err != nil {
+		if err := consume(queue, s.follow(sub, queue)); err != nil {
 			return err
 		}
 	}
