@@ -101,10 +101,15 @@ func eventsCommand(getenv func(string) string) *cobra.Command {
 		Short: "Print the events of a service as they come",
 		Long: `Print the events of a service as they come, one line of JSON each, until the
 command is ended. It takes them from nobody: it has a queue of its own, which
-goes when it does.`,
-		Example: `  hangar events orders order_created`,
-		Args:    wrongUsage(cobra.ExactArgs(2)),
+goes when it does.
+
+parked and replay deal with events that could not be handled.`,
+		Example: `  hangar events orders order_created
+  hangar events parked
+  hangar events replay`,
+		Args: wrongUsage(cobra.ExactArgs(2)),
 	}
+	cmd.AddCommand(parkedCommand(getenv), replayCommand(getenv))
 	addFlags(cmd.Flags(), "amqp", "log-level", "log-format")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return withBroker(cmd, getenv, slog.LevelWarn, func(ctx context.Context, broker *nameko.Broker) error {

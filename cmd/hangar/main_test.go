@@ -161,10 +161,20 @@ func TestExitCodes(t *testing.T) {
 		{"rpc products --amqp amqp://127.0.0.1:1", 2, "", `"products" is no method, such as products.get`},
 		{"events orders", 2, "", "arg(s)"},
 		{"events orders order_created", 2, "", "there is no message broker to ask"},
+		{"events --help", 0, "hangar events replay", ""},
+		{"events parked --help", 0, "--limit", ""},
+		{"events replay --help", 0, "put back at most", ""},
+		{"events parked", 2, "", "there is no message broker to ask"},
+		{"events parked a b", 2, "", "arg(s)"},
+		{"events replay a b", 2, "", "arg(s)"},
+		{"events parked --limit 0", 2, "", "limit is 0, want 1 or more (see hangar events parked --help)"},
+		{"events replay --limit -1", 2, "", "limit is -1, want 0 or more"},
+		{"events parked nonsense --amqp amqp://127.0.0.1:1", 2, "", `"nonsense" is neither products.handle_order_created nor the name of a queue`},
 		{"serve --amqp amqp://u:secret@mq:x", 2, "", "amqp is \"amqp://u:***@mq:x\" (flag --amqp), want a URL"},
 		{"serve --products-db redis:", 2, "", "products-db is \"redis:\" (flag --products-db), want a URL"},
 
 		{"rpc products.get x --amqp amqp://u:secret@127.0.0.1:1", 1, "", "call products.get: no connection to the message broker"},
+		{"events replay --amqp amqp://u:secret@127.0.0.1:1", 1, "products.handle_order_created: 0 replayed", "no connection to the message broker"},
 		{"smoke http://127.0.0.1:1", 1, "the_odyssey", "POST http://127.0.0.1:1/products was not answered"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
