@@ -2,6 +2,8 @@ package orders
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -56,7 +58,7 @@ func (s *Service) Recover(ctx context.Context) (int, error) {
 			if s.live.has(stored.ID) {
 				continue
 			}
-			_, err := s.settle(ctx, stored)
+			err := s.settleForRecovery(ctx, stored)
 			if err != nil && !isRefusal(err) && !overtaken(err) {
 				s.recovered.Store(stored.ID)
 				return settled, err
@@ -68,6 +70,18 @@ func (s *Service) Recover(ctx context.Context) (int, error) {
 			return settled, nil
 		}
 	}
+}
+
+// settleForRecovery is settle where nobody else would catch a panic: it is an
+// error of that order, and must not end all others.
+func (s *Service) settleForRecovery(ctx context.Context, stored Stored) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic while settling order %d: %v\n%s", stored.ID, p, debug.Stack())
+		}
+	}()
+	_, err = s.settle(ctx, stored)
+	return err
 }
 
 func (s *Service) recover(ctx context.Context) {

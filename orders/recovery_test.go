@@ -239,3 +239,36 @@ func TestOneStuckOrderDoesNotKeepOthersUnsettled(t *testing.T) {
 	wantStatus(t, next, left[1].ID, hangar.Confirmed)
 	wantStatus(t, next, left[2].ID, hangar.Confirmed)
 }
+
+// touchy is a stock that panics for one order.
+type touchy struct{ hold atomic.Value }
+
+func (s *touchy) Hold(_ context.Context, h hangar.Hold) error {
+	if h.ID == s.hold.Load() {
+		panic("not this one")
+	}
+	return errDown
+}
+
+// One order whose settling panics neither ends the process nor keeps the others
+// from being settled.
+func TestRecoveryOutlivesAPanic(t *testing.T) {
+	store, stock := openStore(t), new(touchy)
+	s := orders.NewService(store, stock, noLog)
+	for range 3 {
+		_, err := s.CreateOrder(t.Context(), oneLine(1))
+		wantCode(t, "CreateOrder while the stock is down", err, hangar.Unavailable)
+	}
+	unsettled, err := store.Unsettled(t.Context(), 0, 1)
+	if err != nil || len(unsettled) != 1 {
+		t.Fatalf("Unsettled = %d orders, %v, want 1", len(unsettled), err)
+	}
+	stock.hold.Store(unsettled[0].Hold)
+	if n, err := s.Recover(t.Context()); n != 0 || err == nil || !strings.Contains(err.Error(), "not this one") {
+		t.Errorf("Recover of an order that panics = %d, %v, want the panic", n, err)
+	}
+	next := orders.NewService(store, &breakable{}, noLog)
+	if n, err := next.Recover(t.Context()); n != 3 || err != nil {
+		t.Errorf("Recover = %d, %v, want 3", n, err)
+	}
+}
