@@ -2,15 +2,12 @@ package hangartest
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"hangar"
@@ -47,7 +44,15 @@ func TestOrderStore(t *testing.T, open func(t *testing.T) orders.Store) {
 		{"Relay loses no event that is added meanwhile", testRelayMeanwhile},
 		{"Relay at once from many sides loses no event", testRelayAtOnce},
 		{"Added hints at new events", testAdded},
+		{"BadEvents are parked and the others stay", testPark},
+		{"BadEvents that are all there is are parked", testParkAll},
+		{"BadEvents of events that were not passed park nothing", testParkUnknown},
+		{"Parked returns pages of parked events", testParkedPages},
+		{"Unpark puts events at the end of the outbox", testUnpark},
+		{"Unpark at once from many sides puts each event back once", testUnparkAtOnce},
+		{"Waiting says how far the outbox reaches", testWaiting},
 		{"SweepKeys forgets what is older", testSweepKeys},
+		{"SweepKeys forgets thousands", testSweepManyKeys},
 	})
 }
 
@@ -76,13 +81,6 @@ func insertConfirmed(t *testing.T, s orders.Store, lines ...hangar.OrderDetail) 
 	stored := insert(t, s, newOrder(lines...), nil)
 	settle(t, s, stored.ID, 1, orders.Settlement{Status: hangar.Confirmed})
 	return getStored(t, s, stored.ID)
-}
-
-func insertEvent(t *testing.T, s orders.Store, payload string) {
-	t.Helper()
-	stored := insert(t, s, newOrder(line("a", 1)), nil)
-	event := &orders.Event{Type: hangar.OrderCreatedEvent, Payload: []byte(payload)}
-	settle(t, s, stored.ID, 1, orders.Settlement{Status: hangar.Confirmed, Event: event})
 }
 
 func settle(t *testing.T, s orders.Store, id, version int64, c orders.Settlement) {
@@ -115,33 +113,6 @@ func listed(t *testing.T, s orders.Store, q hangar.OrderQuery) []int64 {
 		ids = append(ids, o.ID)
 	}
 	return ids
-}
-
-// relayed empties the outbox.
-func relayed(t *testing.T, s orders.Store, limit int) []orders.Event {
-	t.Helper()
-	var events []orders.Event
-	for {
-		n, err := s.Relay(t.Context(), limit, func(_ context.Context, batch []orders.Event) error {
-			if len(batch) == 0 || len(batch) > limit {
-				t.Errorf("Relay(%d) passed %d events, want 1 to %d", limit, len(batch), limit)
-			}
-			events = append(events, batch...)
-			return nil
-		})
-		wantNil(t, "Relay", err)
-		if n == 0 {
-			return events
-		}
-	}
-}
-
-func payloads(events []orders.Event) []string {
-	list := []string{}
-	for _, e := range events {
-		list = append(list, string(e.Payload))
-	}
-	return list
 }
 
 func testInsert(t *testing.T, s orders.Store) {
@@ -314,132 +285,6 @@ func testListOrders(t *testing.T, s orders.Store) {
 	}
 }
 
-func testRelay(t *testing.T, s orders.Store) {
-	var want []string
-	for i := range 5 {
-		want = append(want, fmt.Sprintf(`{"n":%d,"text":"ü ☃"}`, i))
-		insertEvent(t, s, want[i])
-	}
-	n, err := s.Relay(t.Context(), 2, func(_ context.Context, events []orders.Event) error {
-		wantEqual(t, "the first two events", payloads(events), want[:2])
-		return nil
-	})
-	if n != 2 || err != nil {
-		t.Fatalf("Relay(2) = %d, %v, want 2", n, err)
-	}
-	rest := relayed(t, s, 2)
-	if diff := cmp.Diff(want[2:], payloads(rest)); diff != "" {
-		t.Fatalf("the other events (-want +got):\n%s", diff)
-	}
-	last := int64(0)
-	for _, e := range rest {
-		if e.Type != hangar.OrderCreatedEvent || e.ID <= last {
-			t.Errorf("event %d after event %d has the type %q, want a rising id and %q", e.ID, last, e.Type, hangar.OrderCreatedEvent)
-		}
-		last = e.ID
-	}
-}
-
-func testRelayFailure(t *testing.T, s orders.Store) {
-	insertEvent(t, s, "1")
-	insertEvent(t, s, "2")
-	down := errors.New("the broker is down")
-	for range 3 {
-		n, err := s.Relay(t.Context(), 10, func(_ context.Context, events []orders.Event) error {
-			wantEqual(t, "events that are passed again", payloads(events), []string{"1", "2"})
-			return down
-		})
-		if n != 0 || !errors.Is(err, down) {
-			t.Errorf("Relay = %d, %v, want 0 and the error of publish", n, err)
-		}
-	}
-	wantEqual(t, "events after the failures", payloads(relayed(t, s, 10)), []string{"1", "2"})
-}
-
-func testRelayEmpty(t *testing.T, s orders.Store) {
-	n, err := s.Relay(t.Context(), 10, func(_ context.Context, events []orders.Event) error {
-		t.Errorf("publish was called with %d events of an empty outbox", len(events))
-		return nil
-	})
-	if n != 0 || err != nil {
-		t.Errorf("Relay of an empty outbox = %d, %v, want 0", n, err)
-	}
-}
-
-// An order is confirmed between the moment at which events were published and
-// the one at which they are deleted.
-func testRelayMeanwhile(t *testing.T, s orders.Store) {
-	insertEvent(t, s, "1")
-	n, err := s.Relay(t.Context(), 10, func(context.Context, []orders.Event) error {
-		insertEvent(t, s, "2")
-		return nil
-	})
-	if n != 1 || err != nil {
-		t.Fatalf("Relay = %d, %v, want 1", n, err)
-	}
-	wantEqual(t, "events after one was added while another was published", payloads(relayed(t, s, 10)), []string{"2"})
-}
-
-func testRelayAtOnce(t *testing.T, s orders.Store) {
-	var (
-		mu        sync.Mutex
-		published = map[string]bool{}
-		stop      = make(chan struct{})
-		relays    sync.WaitGroup
-	)
-	for range 4 {
-		relays.Go(func() {
-			for stopped := false; !stopped; {
-				select {
-				case <-stop:
-					stopped = true
-				default:
-				}
-				_, err := s.Relay(t.Context(), 2, func(_ context.Context, events []orders.Event) error {
-					mu.Lock()
-					defer mu.Unlock()
-					for _, payload := range payloads(events) {
-						published[payload] = true
-					}
-					return nil
-				})
-				if err != nil {
-					t.Errorf("Relay: %v, want no error", err)
-				}
-			}
-		})
-	}
-	for i := range 100 {
-		insertEvent(t, s, fmt.Sprint(i))
-	}
-	close(stop)
-	relays.Wait()
-	for _, payload := range payloads(relayed(t, s, 10)) {
-		published[payload] = true
-	}
-	if len(published) != 100 {
-		t.Errorf("of 100 events %d were published, want all", len(published))
-	}
-}
-
-func testAdded(t *testing.T, s orders.Store) {
-	insertEvent(t, s, "1")
-	select {
-	case <-s.Added():
-	case <-t.Context().Done():
-		t.Error("Added received nothing after an event was added")
-	}
-	relayed(t, s, 10)
-	for range 300 { // nobody listens, and nobody waits for that
-		insertEvent(t, s, "2")
-	}
-	select {
-	case <-s.Added():
-	case <-t.Context().Done():
-		t.Error("Added received nothing after 300 events were added")
-	}
-}
-
 func testSweepKeys(t *testing.T, s orders.Store) {
 	var ids []int64
 	for i, key := range []string{"old", "limit", "new"} {
@@ -458,4 +303,26 @@ func testSweepKeys(t *testing.T, s orders.Store) {
 	wantEqual(t, "orders after keys were swept", listed(t, s, hangar.OrderQuery{Limit: 10}), ids)
 	insert(t, s, newOrder(line("a", 1)), &orders.Key{Key: "old", BodyHash: []byte("other")})
 	wantNil(t, "SweepKeys of nothing", s.SweepKeys(t.Context(), noon.Add(-time.Hour)))
+}
+
+func testSweepManyKeys(t *testing.T, s orders.Store) {
+	const keys = 2050
+	var wg sync.WaitGroup
+	for from := range 50 {
+		wg.Go(func() {
+			for n := from; n < keys; n += 50 {
+				_, err := s.Insert(t.Context(), newOrder(line("a", 1)), &orders.Key{Key: fmt.Sprint("k", n), BodyHash: keyBody})
+				if err != nil {
+					t.Errorf("Insert: %v, want no error", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	wantNil(t, "SweepKeys", s.SweepKeys(t.Context(), noon.Add(time.Second)))
+	for n := range keys {
+		if got, err := s.Key(t.Context(), fmt.Sprint("k", n)); got != nil || err != nil {
+			t.Fatalf("key %d of %d after all were swept: %+v, %v, want none", n, keys, got, err)
+		}
+	}
 }

@@ -43,6 +43,7 @@ type Service struct {
 	stock hangar.Stock
 	log   *slog.Logger
 	live  liveOrders
+	full  func() bool // see RefuseWhile
 
 	recovered atomic.Int64 // the order after which recovery goes on; 0 is the beginning
 }
@@ -52,8 +53,13 @@ var _ hangar.OrderService = (*Service)(nil)
 // NewService returns a service that keeps orders in store and holds their
 // products in stock.
 func NewService(store Store, stock hangar.Stock, log *slog.Logger) *Service {
-	return &Service{store: store, stock: stock, log: log}
+	return &Service{store: store, stock: stock, log: log, full: func() bool { return false }}
 }
+
+// RefuseWhile makes the service refuse new orders while full, such as
+// Relay.IsFull, reports true. It is asked for each. RefuseWhile must be called
+// before the service is used.
+func (s *Service) RefuseWhile(full func() bool) { s.full = full }
 
 // CreateOrder implements hangar.OrderService.
 func (s *Service) CreateOrder(ctx context.Context, n hangar.NewOrder) (hangar.OrderCreation, error) {
@@ -65,6 +71,9 @@ func (s *Service) CreateOrder(ctx context.Context, n hangar.NewOrder) (hangar.Or
 		return hangar.OrderCreation{}, err
 	}
 	key := newKey(n)
+	if s.full() {
+		return s.replayOnly(ctx, key)
+	}
 	crash.At("orders.insert")
 	stored, err := s.store.Insert(ctx, order, key)
 	if key != nil && hangar.CodeOf(err) == hangar.Conflict {
@@ -106,6 +115,21 @@ func newKey(n hangar.NewOrder) *Key {
 	}
 	hash := sha256.Sum256(body.Bytes())
 	return &Key{Key: n.IdempotencyKey, BodyHash: hash[:]}
+}
+
+// replayOnly answers a request that is not new; others are refused.
+func (s *Service) replayOnly(ctx context.Context, key *Key) (hangar.OrderCreation, error) {
+	if key != nil {
+		first, err := s.store.Key(ctx, key.Key)
+		if err != nil {
+			return hangar.OrderCreation{}, fmt.Errorf("look up idempotency key: %w", err)
+		}
+		if first != nil {
+			return s.replay(ctx, key)
+		}
+	}
+	return hangar.OrderCreation{}, hangar.Errorf(hangar.Unavailable,
+		"No orders are taken now: the events of earlier orders cannot be delivered. Nothing was stored; try again later.")
 }
 
 // replay answers a request whose key was used before with the first outcome,

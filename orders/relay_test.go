@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,11 +33,15 @@ type outbox struct {
 	orders.Store
 	mu     sync.Mutex
 	events []orders.Event
+	parked map[int64]string // why, by id
+	more   int64            // that wait, beside the events
 	added  chan struct{}
 	fail   error
 }
 
-func newOutbox() *outbox { return &outbox{added: make(chan struct{}, 1)} }
+func newOutbox() *outbox {
+	return &outbox{added: make(chan struct{}, 1), parked: make(map[int64]string)}
+}
 
 func (o *outbox) add(n int) {
 	o.mu.Lock()
@@ -66,10 +71,27 @@ func (o *outbox) Relay(ctx context.Context, limit int, publish func(context.Cont
 		return 0, nil
 	}
 	if err := publish(ctx, batch); err != nil {
+		bad, _ := errors.AsType[orders.BadEvents](err)
+		for _, e := range bad {
+			o.parked[e.ID] = e.Reason()
+			o.events = slices.DeleteFunc(o.events, func(other orders.Event) bool { return other.ID == e.ID })
+		}
 		return 0, err
 	}
 	o.events = o.events[len(batch):]
 	return len(batch), nil
+}
+
+func (o *outbox) Waiting(context.Context) (int64, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return int64(len(o.events)) + o.more, o.fail
+}
+
+func (o *outbox) setMore(n int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.more = n
 }
 
 func TestDrainEmptiesTheOutbox(t *testing.T) {
@@ -209,10 +231,26 @@ func TestPublishTo(t *testing.T) {
 	if err := publish(t.Context(), []orders.Event{event, event}); !errors.Is(err, fail) || len(got) != 3 {
 		t.Errorf("publish to a handler that fails = %v after %d events, want its error after the first", err, len(got)-2)
 	}
-	for _, bad := range []orders.Event{{ID: 9, Type: "unknown"}, {ID: 9, Type: hangar.OrderCreatedEvent, Payload: []byte("x")}} {
-		if err := publish(t.Context(), []orders.Event{bad}); err == nil || !strings.Contains(err.Error(), "event 9") {
-			t.Errorf("publish of %+v: %v, want an error that names the event", bad, err)
-		}
+	if failure, ok := errors.AsType[orders.EventError](publish(t.Context(), []orders.Event{event})); !ok || failure.ID != 1 {
+		t.Errorf("publish to a handler that fails: %v, want it to name the event", failure)
+	}
+	bad := []orders.Event{{ID: 8, Type: "unknown"}, event, {ID: 9, Type: hangar.OrderCreatedEvent, Payload: []byte("x")}}
+	before := len(got)
+	named, _ := errors.AsType[orders.BadEvents](publish(t.Context(), bad))
+	if len(named) != 2 || named[0].ID != 8 || named[1].ID != 9 || len(got) != before {
+		t.Errorf("publish with two events that cannot be read: %v after %d were handled, want these two before any is", named, len(got)-before)
+	}
+	if err := orders.CheckEvents(bad[1:2]); err != nil {
+		t.Errorf("CheckEvents of a good one: %v, want no error", err)
+	}
+}
+
+func TestPanicOfAHandlerIsAnError(t *testing.T) {
+	publish := orders.PublishTo(handlerFunc(func(hangar.OrderCreated) error { panic("boom") }))
+	err := publish(t.Context(), []orders.Event{{ID: 3, Type: hangar.OrderCreatedEvent, Payload: []byte("{}")}})
+	failure, ok := errors.AsType[orders.EventError](err)
+	if !ok || failure.ID != 3 || !strings.Contains(err.Error(), "boom") {
+		t.Errorf("publish to a handler that panics: %v, want an error of event 3 that says why", err)
 	}
 }
 

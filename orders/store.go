@@ -39,8 +39,23 @@ type Store interface {
 	Unsettled(ctx context.Context, after int64, limit int) ([]Stored, error)
 
 	// Relay passes up to limit of the oldest events in the outbox to publish,
-	// deletes those if that succeeds, and returns how many there were.
+	// deletes those if that succeeds, and returns how many there were. If publish
+	// fails, its error is returned and all stay, but for BadEvents: these are
+	// parked then.
 	Relay(ctx context.Context, limit int, publish func(context.Context, []Event) error) (int, error)
+
+	// Waiting returns how many events are in the outbox, at a glance: by the
+	// lowest and the highest id, so that gaps between them count.
+	Waiting(ctx context.Context) (int64, error)
+
+	// Parked returns up to limit parked events with ids after the given one, by
+	// id.
+	Parked(ctx context.Context, after int64, limit int) ([]ParkedEvent, error)
+
+	// Unpark puts parked events back into the outbox, at its end and in the order
+	// of their ids, and returns how many there were. It passes over ids that are
+	// not there.
+	Unpark(ctx context.Context, ids ...int64) (int, error)
 
 	// Added receives, now and then, after events were added to the outbox. It
 	// is a hint: it may be late, or say nothing.
@@ -94,6 +109,14 @@ type Key struct {
 	BodyHash []byte // of the request that used it first
 	OrderID  int64
 	Refusal  *hangar.Error // how the order was refused; nil if it was not, or not yet
+}
+
+// ParkedEvent is an event that could not be delivered. It is kept until it is
+// put back into the outbox.
+type ParkedEvent struct {
+	Event    // with an ID that is not given again, and is not the one it had in the outbox
+	Reason   string
+	ParkedAt time.Time
 }
 
 // Event is a message in the outbox.

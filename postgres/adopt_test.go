@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -242,11 +243,11 @@ func TestManyOpenAtOnce(t *testing.T) {
 	execute(t, conn, alembic("VARCHAR"))
 	openAtOnce(t, url)
 	execute(t, conn, `DELETE FROM hangar_schema WHERE version_id > 2;
-		DROP INDEX order_details_order_id; DROP INDEX orders_hold; DROP INDEX orders_unsettled`)
+		DROP INDEX order_details_order_id; DROP INDEX orders_hold; DROP INDEX orders_unsettled; DROP TABLE parked_events`)
 	openAtOnce(t, url)
 	var versions string
 	err := conn.QueryRow(t.Context(), "SELECT string_agg(version_id::text, ' ' ORDER BY id) FROM hangar_schema").Scan(&versions)
-	if err != nil || versions != "0 1 2 3 4 5" {
+	if err != nil || versions != "0 1 2 3 4 5 6" {
 		t.Errorf("migrations that were made: %q, %v, want each once and in order", versions, err)
 	}
 }
@@ -278,7 +279,7 @@ func TestInterruptedIndexIsMadeAgain(t *testing.T) {
 	conn := connect(t, url)
 	execute(t, conn, `DELETE FROM hangar_schema WHERE version_id >= 4;
 		UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'orders_hold'::regclass;
-		DROP INDEX orders_unsettled`)
+		DROP INDEX orders_unsettled; DROP TABLE parked_events`)
 	s := openOrders(t, url)
 	confirmed(t, s, newOrder("a"))
 	var valid int
@@ -351,13 +352,37 @@ func TestUserWithoutRightsToMigrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantOpenError(t, newUser(t, conn, database, "GRANT SELECT ON hangar_schema, orders TO $user"),
-		"lacks INSERT on orders, UPDATE on orders")
+		"lacks DELETE on orders, INSERT on orders, UPDATE on orders, DELETE on order_details")
 	s := openOrders(t, newUser(t, conn, database, `GRANT SELECT ON hangar_schema TO $user;
-		GRANT SELECT, INSERT, UPDATE, DELETE ON orders, order_details, outbox, idempotency_keys TO $user;
+		GRANT SELECT, INSERT, UPDATE, DELETE ON orders, order_details, outbox, parked_events, idempotency_keys TO $user;
 		GRANT USAGE ON orders_id_seq, order_details_id_seq TO $user`))
 	confirmed(t, s, newOrder("a"))
 	if n, err := s.Relay(t.Context(), 10, func(context.Context, []orders.Event) error { return nil }); n != 1 || err != nil {
 		t.Errorf("Relay = %d, %v, want 1", n, err)
+	}
+}
+
+// A relay, a Python service and others that use the tables, for however long,
+// do not keep the table of parked events from being made.
+func TestParkedEventsAreAddedBesideOthers(t *testing.T) {
+	t.Parallel()
+	url := hangartest.Postgres(t)
+	s := openOrders(t, url)
+	confirmed(t, s, newOrder("a"))
+	conn, long := connect(t, url), connect(t, url)
+	execute(t, conn, "DELETE FROM hangar_schema WHERE version_id >= 6; DROP TABLE parked_events")
+	execute(t, long, `BEGIN; LOCK TABLE orders, order_details, idempotency_keys IN ROW EXCLUSIVE MODE;
+		SELECT id FROM outbox FOR UPDATE; UPDATE orders SET updated_at = now()`)
+	migrated := openOrders(t, url)
+	execute(t, long, "COMMIT")
+	_, err := migrated.Relay(t.Context(), 10, func(_ context.Context, events []orders.Event) error {
+		return orders.BadEvents{{ID: events[0].ID, Err: errors.New("bad")}}
+	})
+	if _, ok := errors.AsType[orders.BadEvents](err); !ok {
+		t.Errorf("Relay: %v, want what publish said", err)
+	}
+	if parked, err := migrated.Parked(t.Context(), 0, 10); err != nil || len(parked) != 1 {
+		t.Errorf("parked events: %+v, %v, want one", parked, err)
 	}
 }
 

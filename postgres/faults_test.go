@@ -337,8 +337,12 @@ func TestExhaustedPool(t *testing.T) {
 		_, insertErr := s.Insert(ctx, newOrder("a"), nil)
 		_, settleErr := s.Settle(ctx, stored.ID, 1, orders.Settlement{Delete: true})
 		_, relayErr := s.Relay(ctx, 10, nil)
+		_, waitingErr := s.Waiting(ctx)
+		_, parkedErr := s.Parked(ctx, 0, 10)
+		_, unparkErr := s.Unpark(ctx, 1)
 		for name, err := range map[string]error{
 			"Order": orderErr, "List": listErr, "Key": keyErr, "Insert": insertErr, "Settle": settleErr, "Relay": relayErr,
+			"Waiting": waitingErr, "Parked": parkedErr, "Unpark": unparkErr,
 			"Begin": s.Begin(ctx, stored.ID, 1, orders.Change{Kind: orders.Cancel}), "SweepKeys": s.SweepKeys(ctx, time.Now()),
 		} {
 			if hangar.CodeOf(err) != hangar.Unavailable {
@@ -403,8 +407,12 @@ func TestClosedStore(t *testing.T) {
 	_, settleErr := s.Settle(ctx, 1, 1, orders.Settlement{})
 	_, orderErr := s.Order(ctx, 1)
 	_, relayErr := s.Relay(ctx, 1, nil)
+	_, waitingErr := s.Waiting(ctx)
+	_, parkedErr := s.Parked(ctx, 0, 10)
+	_, unparkErr := s.Unpark(ctx, 1)
 	for name, err := range map[string]error{
 		"Insert": insertErr, "Settle": settleErr, "Order": orderErr, "Relay": relayErr,
+		"Waiting": waitingErr, "Parked": parkedErr, "Unpark": unparkErr,
 		"Begin": s.Begin(ctx, 1, 1, orders.Change{}), "SweepKeys": s.SweepKeys(ctx, time.Now()),
 	} {
 		if code := hangar.CodeOf(err); code != hangar.Unavailable {

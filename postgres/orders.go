@@ -201,14 +201,16 @@ func settlement(id, version int64, c orders.Settlement) (query string, args []an
 	return query + ` SELECT id, NULL::integer[] FROM o`, args, nil
 }
 
-// SweepKeys implements orders.Store.
+const sweepKeys = `DELETE FROM idempotency_keys WHERE key = ANY(ARRAY(
+	SELECT key FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2))`
+
+// SweepKeys implements orders.Store. Each batch is a transaction of its own.
 func (s *OrderStore) SweepKeys(ctx context.Context, before time.Time) error {
 	const batch = 1000 // rows that are locked at the same time
 	for {
 		var n int64
 		err := s.try(ctx, func(ctx context.Context, _ bool) error {
-			tag, err := s.pool.Exec(ctx, `DELETE FROM idempotency_keys WHERE key IN
-				(SELECT key FROM idempotency_keys WHERE created_at < $1 LIMIT $2)`, timestamp(before), batch)
+			tag, err := s.pool.Exec(ctx, sweepKeys, timestamp(before), batch)
 			n = tag.RowsAffected()
 			return err
 		})

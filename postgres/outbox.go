@@ -30,6 +30,18 @@ const (
 	listenTimeout = 30 * time.Second
 )
 
+const (
+	selectOutbox  = "SELECT id, type, payload FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"
+	deleteEvents  = "DELETE FROM outbox WHERE id = ANY($1)"
+	selectWaiting = "SELECT coalesce((SELECT max(id) FROM outbox) - (SELECT min(id) FROM outbox) + 1, 0)"
+
+	parkEvent = `WITH e AS (DELETE FROM outbox WHERE id = $1 RETURNING type, payload)
+		INSERT INTO parked_events (type, payload, reason, parked_at) SELECT type, payload, $2, $3 FROM e`
+	selectParked = "SELECT id, type, payload, reason, parked_at FROM parked_events WHERE id > $1 ORDER BY id LIMIT $2"
+	unparkEvents = `WITH e AS (DELETE FROM parked_events WHERE id = ANY($1) RETURNING id, type, payload)
+		INSERT INTO outbox (type, payload) SELECT type, payload FROM e ORDER BY id`
+)
+
 // Relay implements orders.Store. While publish runs, for 30 seconds at most, the
 // events are locked, and other relays pass over them.
 func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.Context, []orders.Event) error) (int, error) {
@@ -49,24 +61,13 @@ func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.
 		n       int
 		failure error // of publish
 	)
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		events, err := lockEvents(ctx, tx, limit)
-		if err != nil || len(events) == 0 {
-			return err
-		}
-		if failure = publish(ctx, events); failure != nil {
-			return failure
-		}
-		ids := make([]int64, len(events))
-		for i, e := range events {
-			ids[i] = e.ID
-		}
-		n = len(events)
-		_, err = tx.Exec(ctx, "DELETE FROM outbox WHERE id = ANY($1)", ids)
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		n, failure, err = relay(ctx, tx, limit, publish)
 		return err
 	})
+	_, bad := errors.AsType[orders.BadEvents](failure)
 	switch {
-	case failure != nil:
+	case failure != nil && (err == nil || !bad): // without bad ones, nothing was written
 		return 0, failure
 	case err != nil && (ctx.Err() != nil || isTransient(err)):
 		return 0, unavailable(fmt.Errorf("relay events: %w", err))
@@ -76,8 +77,26 @@ func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.
 	return n, nil
 }
 
+// relay publishes a batch and deletes it, or parks of it what is bad.
+func relay(ctx context.Context, tx pgx.Tx, limit int, publish func(context.Context, []orders.Event) error) (n int, failure, err error) {
+	events, err := lockEvents(ctx, tx, limit)
+	if err != nil || len(events) == 0 {
+		return 0, nil, err
+	}
+	if failure := publish(ctx, events); failure != nil {
+		bad, _ := errors.AsType[orders.BadEvents](failure)
+		return 0, failure, park(ctx, tx, bad)
+	}
+	ids := make([]int64, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	_, err = tx.Exec(ctx, deleteEvents, ids)
+	return len(events), nil, err
+}
+
 func lockEvents(ctx context.Context, tx pgx.Tx, limit int) ([]orders.Event, error) {
-	rows, err := tx.Query(ctx, "SELECT id, type, payload FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED", limit)
+	rows, err := tx.Query(ctx, selectOutbox, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +105,56 @@ func lockEvents(ctx context.Context, tx pgx.Tx, limit int) ([]orders.Event, erro
 		err := row.Scan(&e.ID, &e.Type, &e.Payload)
 		return e, err
 	})
+}
+
+// park moves the events out of the outbox.
+func park(ctx context.Context, tx pgx.Tx, bad orders.BadEvents) error {
+	now := timestamp(time.Now())
+	for _, e := range bad {
+		if _, err := tx.Exec(ctx, parkEvent, e.ID, e.Reason(), now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Waiting implements orders.Store.
+func (s *OrderStore) Waiting(ctx context.Context) (n int64, err error) {
+	err = s.try(ctx, func(ctx context.Context, _ bool) error {
+		return s.pool.QueryRow(ctx, selectWaiting).Scan(&n)
+	})
+	return n, err
+}
+
+// Parked implements orders.Store.
+func (s *OrderStore) Parked(ctx context.Context, after int64, limit int) (events []orders.ParkedEvent, err error) {
+	err = s.try(ctx, func(ctx context.Context, _ bool) error {
+		rows, err := s.pool.Query(ctx, selectParked, after, limit)
+		if err != nil {
+			return err
+		}
+		events, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (orders.ParkedEvent, error) {
+			var e orders.ParkedEvent
+			err := row.Scan(&e.ID, &e.Type, &e.Payload, &e.Reason, &e.ParkedAt)
+			return e, err
+		})
+		return err
+	})
+	return events, err
+}
+
+// Unpark implements orders.Store. Where the answer of the database is lost, it
+// may return fewer than it has put back.
+func (s *OrderStore) Unpark(ctx context.Context, ids ...int64) (n int, err error) {
+	err = s.try(ctx, func(ctx context.Context, again bool) error {
+		tag, err := s.pool.Exec(ctx, unparkEvents, ids)
+		n = int(tag.RowsAffected())
+		if err == nil && (n > 0 || again) {
+			s.hint()
+		}
+		return err
+	})
+	return n, err
 }
 
 // Added implements orders.Store. It also hints at events that other processes

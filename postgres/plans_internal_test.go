@@ -32,6 +32,8 @@ func TestQueriesUseIndexes(t *testing.T) {
 		INSERT INTO orders (created_at, updated_at) SELECT now(), now() FROM generate_series(1, 20000);
 		INSERT INTO order_details (order_id, product_id, price, quantity, created_at, updated_at) SELECT id, 'a', 1, 1, now(), now() FROM orders;
 		INSERT INTO idempotency_keys (key, body_hash, order_id, created_at) SELECT id, '', id, now() FROM orders;
+		INSERT INTO outbox (type, payload) SELECT 't', '{}' FROM orders;
+		INSERT INTO parked_events (type, payload, reason, parked_at) SELECT 't', '{}', '', now() FROM orders;
 		SET plan_cache_mode = force_generic_plan`)
 	if err != nil {
 		t.Fatal(err)
@@ -54,11 +56,18 @@ func TestQueriesUseIndexes(t *testing.T) {
 			"reject":      {settlementOf(orders.Settlement{Refusal: &hangar.Error{}}), "1, 1, now()::timestamp, '', ''"},
 			"update":      {settlementOf(orders.Settlement{Details: []hangar.OrderDetail{{}}}), "1, 1, now()::timestamp, '', '{1}', '{1}', '{1}'"},
 			"delete":      {settlementOf(orders.Settlement{Delete: true}), "1, 1"},
+			"Relay":       {selectOutbox, "100"},
+			"relayed":     {deleteEvents, "'{1,2,3}'"},
+			"Waiting":     {selectWaiting, ""},
+			"park":        {parkEvent, "1, '', now()::timestamp"},
+			"Parked":      {selectParked, "1, 100"},
+			"Unpark":      {unparkEvents, "'{1,2,3}'"},
+			"SweepKeys":   {sweepKeys, "now()::timestamp, 1000"},
 		} {
 			if _, err := conn.Exec(ctx, "DEALLOCATE ALL; PREPARE q AS "+query.statement); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			rows, err := conn.Query(ctx, "EXPLAIN EXECUTE q("+query.arguments+")", pgx.QueryExecModeSimpleProtocol)
+			rows, err := conn.Query(ctx, explained(query.arguments), pgx.QueryExecModeSimpleProtocol)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -74,4 +83,11 @@ func TestQueriesUseIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func explained(arguments string) string {
+	if arguments == "" {
+		return "EXPLAIN EXECUTE q"
+	}
+	return "EXPLAIN EXECUTE q(" + arguments + ")"
 }

@@ -41,13 +41,13 @@ func inspect(ctx context.Context, conn *pgx.Conn) (t tables, err error) {
 
 func checkRights(ctx context.Context, conn *pgx.Conn) error {
 	var lacking *string
-	err := conn.QueryRow(ctx, `SELECT string_agg(lacking, ', ') FROM (
-			SELECT wanted || ' on ' || name AS lacking
-			FROM unnest('{orders,order_details,outbox,idempotency_keys}'::text[]) AS name,
+	err := conn.QueryRow(ctx, `SELECT string_agg(lacking, ', ' ORDER BY place, lacking) FROM (
+			SELECT wanted || ' on ' || name AS lacking, place
+			FROM unnest('{orders,order_details,outbox,parked_events,idempotency_keys}'::text[]) WITH ORDINALITY AS t (name, place),
 			     unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS wanted
 			WHERE NOT has_table_privilege(name, wanted)
 			UNION ALL
-			SELECT 'USAGE on ' || sequence
+			SELECT 'USAGE on ' || sequence, 100
 			FROM unnest('{orders,order_details}'::text[]) AS name, pg_get_serial_sequence(name, 'id') AS sequence
 			WHERE NOT has_sequence_privilege(sequence, 'USAGE')
 		) AS rights`).Scan(&lacking)

@@ -32,8 +32,14 @@ func TestClosedStore(t *testing.T) {
 		return err
 	}()
 	_, settleErr := o.Settle(ctx, 1, 1, orders.Settlement{})
+	_, unparkErr := o.Unpark(ctx, 1)
+	_, parkedErr := o.Parked(ctx, 0, 1)
+	_, waitingErr := o.Waiting(ctx)
 	for name, err := range map[string]error{
 		"Insert of an order": insertErr,
+		"Unpark":             unparkErr,
+		"Parked":             parkedErr,
+		"Waiting":            waitingErr,
 		"Settle":             settleErr,
 		"Begin":              o.Begin(ctx, 1, 1, orders.Change{}),
 		"SweepKeys":          o.SweepKeys(ctx, time.Now()),

@@ -126,10 +126,14 @@ func TestOldOrdersAreMigrated(t *testing.T) {
 		if diff := cmp.Diff(want, events); diff != "" {
 			t.Errorf("outbox of an old file (-want +got):\n%s", diff)
 		}
-		return nil
+		return orders.BadEvents{{ID: 3, Err: errors.New("bad")}}
 	})
-	if err != nil {
-		t.Fatal(err)
+	if _, ok := errors.AsType[orders.BadEvents](err); !ok {
+		t.Fatalf("Relay of an old file's outbox: %v, want what publish said", err)
+	}
+	parked, err := s.Parked(t.Context(), 0, 10)
+	if err != nil || len(parked) != 1 || string(parked[0].Payload) != `{"order":{"id":1}}` || parked[0].Reason != "bad" {
+		t.Errorf("parked events of an old file: %+v, %v, want the one that was bad", parked, err)
 	}
 	stored, err := s.Insert(t.Context(), oneOrder, &orders.Key{Key: "k", BodyHash: []byte("hash")})
 	if err != nil {

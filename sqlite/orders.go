@@ -240,10 +240,7 @@ func (s *OrderStore) Settle(ctx context.Context, id, version int64, c orders.Set
 		return settle(t, id, c)
 	})
 	if err == nil && settled && c.Event != nil {
-		select {
-		case s.added <- struct{}{}:
-		default:
-		}
+		s.hint()
 	}
 	return settled && err == nil, err
 }
@@ -276,48 +273,6 @@ func settle(t *tx, id int64, c orders.Settlement) error {
 	}
 	return nil
 }
-
-// Relay implements orders.Store.
-func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.Context, []orders.Event) error) (int, error) {
-	// One at a time: once the outbox is empty, its ids begin anew, and what a
-	// second relay deletes could be an event that nobody has sent.
-	select {
-	case s.relaying <- struct{}{}:
-		defer func() { <-s.relaying }()
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-	events, err := s.outbox(ctx, limit)
-	if err != nil {
-		return 0, fmt.Errorf("select events: %w", err)
-	}
-	if len(events) == 0 {
-		return 0, nil
-	}
-	if err := publish(ctx, events); err != nil {
-		return 0, err
-	}
-	// What is up to the last one, was sent.
-	err = s.db.writer.do(ctx, func(t *tx) error {
-		return t.exec("DELETE FROM outbox WHERE id <= ?", events[len(events)-1].ID)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("delete relayed events: %w", err)
-	}
-	return len(events), nil
-}
-
-func (s *OrderStore) outbox(ctx context.Context, limit int) ([]orders.Event, error) {
-	var events []orders.Event
-	err := s.db.readers.query(ctx, "SELECT id, type, payload FROM outbox ORDER BY id LIMIT +?", []any{int64(limit)}, func(r *row) error {
-		events = append(events, orders.Event{ID: r.ColumnInt64(0), Type: r.ColumnText(1), Payload: []byte(r.ColumnText(2))})
-		return nil
-	})
-	return events, err
-}
-
-// Added implements orders.Store.
-func (s *OrderStore) Added() <-chan struct{} { return s.added }
 
 // SweepKeys implements orders.Store.
 func (s *OrderStore) SweepKeys(ctx context.Context, before time.Time) error {

@@ -86,6 +86,11 @@ func TestQueriesUseIndexes(t *testing.T) {
 		{"key", orders, "SELECT body_hash, order_id, refusal FROM idempotency_keys WHERE key = ?", []string{"SEARCH idempotency_keys USING PRIMARY KEY"}},
 		{"refusal", orders, "UPDATE idempotency_keys SET refusal = ? WHERE order_id = ?", []string{"SEARCH idempotency_keys USING INDEX idempotency_keys_order_id"}},
 		{"sweep of keys", orders, "SELECT key FROM idempotency_keys WHERE created_at < ? LIMIT ?", []string{"idempotency_keys_created_at"}},
+		{"outbox", orders, selectOutbox, []string{"SCAN outbox"}}, // by its primary key, from the lowest
+		{"deletion of events", orders, "DELETE FROM outbox WHERE id <= ?", []string{"SEARCH outbox USING INTEGER PRIMARY KEY"}},
+		{"waiting", orders, selectWaiting, []string{"SEARCH outbox", "SEARCH outbox"}},
+		{"parking", orders, "SELECT type FROM outbox WHERE id = ?", []string{"SEARCH outbox USING INTEGER PRIMARY KEY"}},
+		{"parked", orders, selectParked, []string{"SEARCH parked_events USING INTEGER PRIMARY KEY"}},
 		{"last line", orders, "SELECT max(id) FROM order_details WHERE order_id = (SELECT max(order_id) FROM order_details)", []string{"SEARCH order_details USING PRIMARY KEY"}},
 		{"deletion", orders, "DELETE FROM order_details WHERE order_id = ?", []string{"SEARCH order_details USING PRIMARY KEY"}},
 		{"product", products, "SELECT " + productColumns + " FROM products WHERE id = ?", []string{"SEARCH products USING PRIMARY KEY"}},
@@ -100,7 +105,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 					t.Errorf("the plan lacks %q:\n%s", step, got)
 				}
 			}
-			for _, table := range []string{"orders", "d", "order_details", "idempotency_keys", "products", "holds"} {
+			for _, table := range []string{"orders", "d", "order_details", "idempotency_keys", "parked_events", "products", "holds"} {
 				for line := range strings.Lines(got + "\n") {
 					if line = strings.TrimSpace(line); line == "SCAN "+table || strings.HasPrefix(line, "SCAN "+table+" ") {
 						t.Errorf("the plan scans a table: %s\n%s", line, got)

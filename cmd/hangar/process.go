@@ -62,6 +62,7 @@ func newProcess(c *Config, names []string, s *stores, log *slog.Logger) (*proces
 		}
 		service := orders.NewService(s.orders, stock, log)
 		p.relay = orders.NewRelay(s.orders, publish, log)
+		service.RefuseWhile(p.relay.IsFull)
 		orderService = service
 		p.background = append(p.background, service.Run, p.relay.Run)
 		if remote != nil {
