@@ -72,7 +72,8 @@ func writeRabbitMQConfig(dir string, ports []int) error {
 	config := "listeners.tcp.1 = " + loopback(ports[0]) + "\n" +
 		"default_user = " + user + "\ndefault_pass = " + user + "\n" +
 		"log.console.level = warning\n" +
-		"disk_free_limit.absolute = 50MB\n"
+		"disk_free_limit.absolute = 50MB\n" +
+		"max_message_size = 16777216\n" // what version 4 has by default
 	for name, content := range map[string]string{"rabbitmq.conf": config, "enabled_plugins": "[].\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			return err

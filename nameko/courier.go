@@ -60,10 +60,8 @@ func (c *courier) deliver(ctx context.Context, batch ...publication) error {
 	if crash.Off("confirm") {
 		return nil
 	}
-	for i, c := range confirmations {
-		if err := s.confirmed(ctx, c, len(batch[i].message.Body)); err != nil {
-			return err
-		}
+	if err := s.confirmedAll(ctx, confirmations, batch); err != nil {
+		return err
 	}
 	// The library passes on what came back before the confirm of the same message.
 	if len(s.returns) > 0 {
@@ -71,4 +69,20 @@ func (c *courier) deliver(ctx context.Context, batch ...publication) error {
 		return errNoQueue
 	}
 	return nil
+}
+
+// confirmedAll returns when the broker has the messages, or the first error that
+// says why not: that one was too large comes before that all others are in doubt.
+func (s *session) confirmedAll(ctx context.Context, confirmations []*amqp.DeferredConfirmation, publications []publication) error {
+	var first error
+	for i, c := range confirmations {
+		err := s.confirmed(ctx, c, len(publications[i].message.Body))
+		if isTooLarge(err) {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
 }

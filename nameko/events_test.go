@@ -3,6 +3,7 @@ package nameko_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -99,4 +100,45 @@ func TestEventBeforeTheFirstSubscriber(t *testing.T) {
 	eventually(t, "the service listens again, and an event reaches it", func() bool {
 		return publisher.Publish(t.Context(), nameko.Event{Type: "happened", Payload: json.RawMessage("2")}) == nil && h.count("late 2") > 0
 	})
+}
+
+// An event that can never be published is named, whatever is beside it, and the
+// others can be published without it.
+func TestEventThatCanNeverBePublishedIsNamed(t *testing.T) {
+	url := hangartest.RabbitMQ(t)
+	broker := newBroker(t, url)
+	h := &heard{by: make(map[string]int)}
+	s := nameko.NewServer(broker, "listener", 0, 0)
+	s.HandleEvent(nameko.Subscription{Source: "src", Event: "happened", Method: "m"}, h.handler("got "))
+	start(t, s)
+	publisher := nameko.NewPublisher(broker, "src")
+	for name, bad := range map[string]string{
+		"not JSON":                 `{"n":`,
+		"JSON that cannot be sent": `{"__type__": 1, "__value__": 2}`,
+		"too large":                `"` + strings.Repeat("x", 17<<20) + `"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var events []nameko.Event
+			for i := range 300 { // more than one batch
+				events = append(events, nameko.Event{Type: "happened", Payload: json.RawMessage(fmt.Sprintf("%q", fmt.Sprint(name, i)))})
+			}
+			// What is large, and yet taken, is not taken for the bad one.
+			events[270].Payload = json.RawMessage(`"` + strings.Repeat("y", 2<<20) + `"`)
+			events[280].Payload = json.RawMessage(bad)
+			err := publisher.Publish(t.Context(), events...)
+			e, ok := errors.AsType[nameko.EventError](err)
+			if !ok || e.Index != 280 {
+				t.Fatalf("Publish with event 280 bad: %.300v, want an EventError that names it", err)
+			}
+			must(t, publisher.Publish(t.Context(), append(events[:280:280], events[281:]...)...))
+			eventually(t, "the others came", func() bool {
+				for i := range 300 {
+					if i != 270 && i != 280 && h.count(fmt.Sprintf("got %q", fmt.Sprint(name, i))) == 0 {
+						return false
+					}
+				}
+				return true
+			})
+		})
+	}
 }

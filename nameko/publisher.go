@@ -2,9 +2,12 @@ package nameko
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 // publishPatience bounds waiting for the connection and the confirms.
@@ -46,28 +49,75 @@ func (p *Publisher) setUp(s *session) error {
 	return nil
 }
 
+// EventError says which of the events that were to be published is why none may
+// have been: it never can be.
+type EventError struct {
+	Index int // in what Publish was given
+	Err   error
+}
+
+// Error returns why.
+func (e EventError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why.
+func (e EventError) Unwrap() error { return e.Err }
+
 // Publish sends events in their order, and returns when the broker has them all
-// on disk, or after 10 s. After an error it may have some of them.
+// on disk, or after 10 s. After an error it may have some of them. An EventError
+// names the one that cannot be encoded, or is larger than the broker allows.
 func (p *Publisher) Publish(ctx context.Context, events ...Event) error {
 	ctx, cancel := context.WithTimeout(ctx, publishPatience)
 	defer cancel()
 	if len(callContextOf(ctx).stack) == 0 {
 		ctx = Begin(ctx, p.source, "publish")
 	}
-	for batch := range slices.Chunk(events, maxBatch) {
-		if err := p.publishBatch(ctx, batch); err != nil {
-			return fmt.Errorf("publish events of %s: %w", p.source, err)
+	publications, err := p.publications(ctx, events)
+	if err == nil {
+		err = p.publishAll(ctx, publications)
+	}
+	if err != nil {
+		return fmt.Errorf("publish events of %s: %w", p.source, err)
+	}
+	return nil
+}
+
+func (p *Publisher) publishAll(ctx context.Context, publications []publication) error {
+	sent := 0
+	for batch := range slices.Chunk(publications, maxBatch) {
+		err := p.courier.deliver(ctx, batch...)
+		if isTooLarge(err) {
+			// Of those before it the broker may have none: which one it was shows
+			// only when each goes alone.
+			err = p.publishEach(ctx, batch)
+		}
+		if e, ok := errors.AsType[EventError](err); ok {
+			return EventError{Index: sent + e.Index, Err: e.Err}
+		}
+		if err != nil {
+			return err
+		}
+		sent += len(batch)
+	}
+	return nil
+}
+
+func (p *Publisher) publishEach(ctx context.Context, publications []publication) error {
+	for i := range publications {
+		err := p.courier.deliver(ctx, publications[i])
+		if isTooLarge(err) {
+			return EventError{Index: i, Err: err}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (p *Publisher) publishBatch(ctx context.Context, events []Event) error {
-	publications, err := p.publications(ctx, events)
-	if err != nil {
-		return err
-	}
-	return p.courier.deliver(ctx, publications...)
+// isTooLarge reports whether the broker gave up the channel for a message's size.
+func isTooLarge(err error) bool {
+	cause, ok := errors.AsType[*amqp.Error](err)
+	return ok && errors.Is(err, errRefused) && cause.Code == amqp.PreconditionFailed
 }
 
 func (p *Publisher) publications(ctx context.Context, events []Event) ([]publication, error) {
@@ -75,7 +125,7 @@ func (p *Publisher) publications(ctx context.Context, events []Event) ([]publica
 	for i, e := range events {
 		body, err := encode(e.Payload)
 		if err != nil {
-			return nil, fmt.Errorf("encode an event %s: %w", e.Type, err)
+			return nil, EventError{Index: i, Err: fmt.Errorf("encode an event %s: %w", e.Type, err)}
 		}
 		publications[i] = publication{
 			exchange:  eventExchange(p.source),

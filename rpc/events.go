@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"hangar"
@@ -26,14 +27,22 @@ func Subscribers() []nameko.Subscriber {
 }
 
 // PublishTo returns what publishes the events of the orders service over the
-// broker.
+// broker. Those that nobody could read, and those that the broker never takes,
+// are orders.BadEvents.
 func PublishTo(p *nameko.Publisher) orders.Publish {
 	return func(ctx context.Context, events []orders.Event) error {
+		if err := orders.CheckEvents(events); err != nil {
+			return err
+		}
 		batch := make([]nameko.Event, len(events))
 		for i, e := range events {
 			batch[i] = nameko.Event{Type: e.Type, Payload: e.Payload}
 		}
-		return p.Publish(ctx, batch...)
+		err := p.Publish(ctx, batch...)
+		if bad, ok := errors.AsType[nameko.EventError](err); ok {
+			return orders.BadEvents{{ID: events[bad.Index].ID, Err: bad.Err}}
+		}
+		return err
 	}
 }
 

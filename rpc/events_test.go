@@ -3,6 +3,9 @@ package rpc_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"hangar/nameko"
 	"hangar/orders"
 	"hangar/rpc"
+	"hangar/sqlite"
 )
 
 const eventQueue = "evt-orders-order_created--products.handle_order_created"
@@ -66,6 +70,44 @@ func TestPublishedEventsArrive(t *testing.T) {
 	}
 	for _, o := range want {
 		wantEqual(t, "an event", got[o.ID], o)
+	}
+}
+
+// What can never be published is parked, and the others arrive.
+func TestBadEventsAreParkedAndTheOthersArrive(t *testing.T) {
+	t.Parallel()
+	url := hangartest.RabbitMQ(t)
+	store, err := sqlite.OpenOrders(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
+	wantNil(t, "OpenOrders", err)
+	defer store.Close()
+	big := fmt.Sprintf(`{"order":{"id":4,"hold":%q}}`, strings.Repeat("x", 17<<20))
+	for _, e := range []orders.Event{
+		{Type: hangar.OrderCreatedEvent, Payload: []byte(`{"order":{"id":1}}`)},
+		{Type: hangar.OrderCreatedEvent, Payload: []byte(`{"order":{"id":"two"}}`)},
+		{Type: "unknown", Payload: []byte(`{"order":{"id":3}}`)},
+		{Type: hangar.OrderCreatedEvent, Payload: []byte(big)},
+		{Type: hangar.OrderCreatedEvent, Payload: []byte(`{"order":{"id":5},"__type__":1`)},
+		{Type: hangar.OrderCreatedEvent, Payload: []byte(`{"order":{"id":6},"x":{"__type__":1,"__value__":2}}`)},
+		{Type: hangar.OrderCreatedEvent, Payload: []byte(`{"order":{"id":7}}`)},
+	} {
+		o := orderOf(line("a", 1))
+		stored, err := store.Insert(t.Context(), hangar.Order{Details: o.Details, Status: hangar.Pending, Version: 1, Hold: "h", CreatedAt: time.Now()}, nil)
+		wantNil(t, "Insert", err)
+		_, err = store.Settle(t.Context(), stored.ID, 1, orders.Settlement{Status: hangar.Confirmed, Event: &e})
+		wantNil(t, "Settle", err)
+	}
+	publish := rpc.PublishTo(nameko.NewPublisher(connect(t, url), "orders", rpc.Subscribers()...))
+	wantNil(t, "Drain", orders.NewRelay(store, publish, noLog).Drain(t.Context()))
+	events := serveEvents(t, url)
+	for got := map[int64]bool{}; !got[1] || !got[7]; {
+		id := events.next(t).ID
+		if got[id] = true; id != 1 && id != 7 {
+			t.Errorf("the event of order %d came, want those of 1 and 7", id)
+		}
+	}
+	parked, err := store.Parked(t.Context(), 0, 10)
+	if err != nil || len(parked) != 5 {
+		t.Errorf("%d events are parked, %v, want 5", len(parked), err)
 	}
 }
 
