@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,8 +30,8 @@ const (
 	// KeyRetention is how long an idempotency key is kept after its first use.
 	KeyRetention = 24 * time.Hour
 
-	// settleTimeout bounds what a request does once its change is noted. It
-	// does not end with the request: a client that goes away changes nothing.
+	// settleTimeout bounds what a request does once its change is noted; see
+	// settleContext.
 	settleTimeout = 10 * time.Second
 
 	// attempts bounds how often a change begins anew because others were faster.
@@ -61,18 +62,31 @@ func NewService(store Store, stock hangar.Stock, log *slog.Logger) *Service {
 // before the service is used.
 func (s *Service) RefuseWhile(full func() bool) { s.full = full }
 
-// CreateOrder implements hangar.OrderService.
+// CreateOrder implements hangar.OrderService. While the first request with an
+// idempotency key is worked on, others with it wait for the same outcome; when
+// their time is up before, there is one more error: Conflict.
 func (s *Service) CreateOrder(ctx context.Context, n hangar.NewOrder) (hangar.OrderCreation, error) {
 	if err := n.Validate(); err != nil {
-		return hangar.OrderCreation{}, err
-	}
-	order, err := newOrder(n.Details)
-	if err != nil {
 		return hangar.OrderCreation{}, err
 	}
 	key := newKey(n)
 	if s.full() {
 		return s.replayOnly(ctx, key)
+	}
+	if key == nil {
+		created, err := s.create(ctx, n, nil)
+		return created, advise(err, "Look at the order, or for it, before you ask for another.")
+	}
+	created, err := s.create(ctx, n, key)
+	return created, advise(err, sameKey)
+}
+
+const sameKey = "Ask again with the same Idempotency-Key."
+
+func (s *Service) create(ctx context.Context, n hangar.NewOrder, key *Key) (hangar.OrderCreation, error) {
+	order, err := newOrder(n.Details)
+	if err != nil {
+		return hangar.OrderCreation{}, err
 	}
 	crash.At("orders.insert")
 	stored, err := s.store.Insert(ctx, order, key)
@@ -125,7 +139,8 @@ func (s *Service) replayOnly(ctx context.Context, key *Key) (hangar.OrderCreatio
 			return hangar.OrderCreation{}, fmt.Errorf("look up idempotency key: %w", err)
 		}
 		if first != nil {
-			return s.replay(ctx, key)
+			created, err := s.replay(ctx, key)
+			return created, advise(err, sameKey)
 		}
 	}
 	return hangar.OrderCreation{}, hangar.Errorf(hangar.Unavailable,
@@ -158,8 +173,7 @@ func (s *Service) replay(ctx context.Context, key *Key) (hangar.OrderCreation, e
 	}
 	replayed.Order = stored.Order
 	if stored.Change != nil && stored.Change.Kind == Create {
-		replayed.Order, err = s.settle(ctx, stored)
-		return replayed, err
+		return s.replayUnsettled(ctx, stored)
 	}
 	if stored.Status == hangar.Rejected { // since the key was read: now it has the refusal
 		first, err = s.store.Key(ctx, key.Key)
@@ -172,6 +186,24 @@ func (s *Service) replay(ctx context.Context, key *Key) (hangar.OrderCreation, e
 		return replayed, first.Refusal
 	}
 	return replayed, nil
+}
+
+// replayUnsettled does with the first request what that does by itself. Both come
+// to the same end.
+func (s *Service) replayUnsettled(ctx context.Context, stored Stored) (hangar.OrderCreation, error) {
+	settled, err := s.settle(ctx, stored)
+	if hangar.CodeOf(err) != hangar.Unavailable {
+		return hangar.OrderCreation{Order: settled, Replayed: true}, err
+	}
+	if s.live.has(stored.ID) {
+		err = &hangar.Error{
+			Code: hangar.Conflict,
+			Message: "The first request with this Idempotency-Key is still being worked on. " +
+				"Ask again with the same key to learn what came of it.",
+			Err: err,
+		}
+	}
+	return hangar.OrderCreation{}, err
 }
 
 // Order implements hangar.OrderService.
@@ -232,6 +264,11 @@ func notConfirmed(o hangar.Order, what string) error {
 // change carries out what decide makes of the order. Decide sees an order with
 // no change under way, and returns nil to leave it so.
 func (s *Service) change(ctx context.Context, id int64, decide func(hangar.Order) (*Change, error)) (hangar.Order, error) {
+	o, err := s.tryToChange(ctx, id, decide)
+	return o, advise(err, "Look at the order before you try again.")
+}
+
+func (s *Service) tryToChange(ctx context.Context, id int64, decide func(hangar.Order) (*Change, error)) (hangar.Order, error) {
 	for range attempts {
 		stored, err := s.store.Order(ctx, id)
 		if err != nil {
@@ -282,7 +319,7 @@ func isRefusal(err error) bool {
 // settle carries a noted change through: it asks the stock, and writes what
 // comes of it. The order it returns is as it is then; the error is the refusal.
 func (s *Service) settle(ctx context.Context, stored Stored) (hangar.Order, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	ctx, cancel := settleContext(ctx)
 	defer cancel()
 	defer s.live.enter(stored.ID)()
 
@@ -309,6 +346,17 @@ func (s *Service) settle(ctx context.Context, stored Stored) (hangar.Order, erro
 		return settled, refusal
 	}
 	return settled, nil
+}
+
+// settleContext returns the context of what a request does once its change is
+// noted. A client that goes away does not end it, but the request's deadline
+// does, a little early: a tenth of the time that is left is for the answer.
+func settleContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	timeout := settleTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline)*9/10)
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), timeout)
 }
 
 // holdFor returns what the stock must hold for the order to be as its change
@@ -380,10 +428,27 @@ func (s *Service) overtaken(ctx context.Context, stored Stored) (hangar.Order, e
 // unknown returns the error for a change that is noted and whose outcome is
 // open. Recovery settles it.
 func unknown(stored Stored, cause error) error {
-	return &hangar.Error{
-		Code: hangar.Unavailable,
-		Message: fmt.Sprintf("Order %d is stored, but whether it could be carried through is not known yet. "+
-			"Ask again with the same Idempotency-Key, or look at the order.", stored.ID),
-		Err: fmt.Errorf("%s order %d: %w", stored.Change.Kind, stored.ID, cause),
+	what := fmt.Sprintf("A change of order %d", stored.ID)
+	if stored.Change.Kind == Create {
+		what = fmt.Sprintf("Order %d", stored.ID)
 	}
+	return &hangar.Error{
+		Code:    hangar.Unavailable,
+		Message: what + " is stored, but whether it could be carried through is not known yet.",
+		Err:     fmt.Errorf("%s order %d: %w", stored.Change.Kind, stored.ID, cause),
+	}
+}
+
+// advise adds to an error with the code Unavailable what to do, as the outcome of
+// a write may be open.
+func advise(err error, advice string) error {
+	if hangar.CodeOf(err) != hangar.Unavailable {
+		return err
+	}
+	e, ok := errors.AsType[*hangar.Error](err)
+	if !ok {
+		e = &hangar.Error{Message: "The request took too long.", Err: err}
+	}
+	message := strings.TrimSuffix(e.Message, " Try again.")
+	return &hangar.Error{Code: hangar.Unavailable, Message: message + " " + advice, Details: e.Details, Err: e.Err}
 }

@@ -18,22 +18,26 @@ const (
 
 // Run settles what was left between two steps, at the start and then every few
 // seconds: what this process gave up on, and what another one left behind. It
-// also forgets idempotency keys after KeyRetention. It returns nil when ctx
-// is done.
+// also forgets idempotency keys after KeyRetention, at the start and then every
+// few minutes. It returns nil when ctx is done.
 func (s *Service) Run(ctx context.Context) error {
-	s.recover(ctx)
-	s.sweepKeys(ctx)
-	tick, sweep := time.NewTicker(recoverEvery), time.NewTicker(sweepKeyEvery)
+	var running sync.WaitGroup
+	running.Go(func() { repeat(ctx, recoverEvery, s.recover) })
+	running.Go(func() { repeat(ctx, sweepKeyEvery, s.sweepKeys) }) // which may take long after a long rest
+	running.Wait()
+	return nil
+}
+
+// repeat does something now and then at intervals, until ctx is done.
+func repeat(ctx context.Context, every time.Duration, do func(context.Context)) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	defer sweep.Stop()
 	for {
+		do(ctx)
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
-			s.recover(ctx)
-		case <-sweep.C:
-			s.sweepKeys(ctx)
 		}
 	}
 }
