@@ -139,8 +139,34 @@ func TestIdempotencyKey(t *testing.T) {
 	if n := s.inStock(t, "the_odyssey"); n != 8 {
 		t.Errorf("in stock: %d, want 8", n)
 	}
-	s.want(t, 400, "POST", "/orders", orderOf("the_odyssey", 1), "Idempotency-Key: "+strings.Repeat("k", 256))
-	s.want(t, 400, "POST", "/orders", orderOf("the_odyssey", 1), "Idempotency-Key: ")
+}
+
+func TestIdempotencyKeysThatAreNotValid(t *testing.T) {
+	s := newStore(t)
+	s.want(t, 200, "POST", "/products", odyssey)
+	for complaint, headers := range map[string][]string{
+		"Longer than maximum length 255.": {"Idempotency-Key: " + strings.Repeat("k", 256)},
+		"Shorter than minimum length 1.":  {"Idempotency-Key: "},
+		"Given more than once.":           {"Idempotency-Key: a", "Idempotency-Key: b"},
+	} {
+		r := s.want(t, 400, "POST", "/orders", orderOf("the_odyssey", 1), headers...)
+		if r.code(t) != hangar.ValidationError || !strings.Contains(r.body, `{"Idempotency-Key":["`+complaint+`"]}`) {
+			t.Errorf("headers %.60q: %s, want VALIDATION_ERROR and %q", headers, r.body, complaint)
+		}
+	}
+	s.want(t, 400, "POST", "/orders", orderOf("the_odyssey", 1), "Idempotency-Key: a", "Idempotency-Key: a")
+	longest := "Idempotency-Key: " + strings.Repeat("k", 255)
+	s.want(t, 400, "POST", "/orders", orderOf("the_odyssey", 0), longest)
+	s.want(t, 400, "POST", "/orders", "{", longest)
+	// Nothing was stored with the key: the corrected body is a new order.
+	first := s.want(t, 200, "POST", "/orders", orderOf("the_odyssey", 1), longest)
+	again := s.want(t, 200, "POST", "/orders", orderOf("the_odyssey", 1), longest)
+	if first.header.Get("Idempotent-Replayed") != "" || again.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("a corrected order is replayed: %v, then again: %v; want only the second time", first.header, again.header)
+	}
+	if n := s.inStock(t, "the_odyssey"); n != 9 {
+		t.Errorf("in stock: %d, want 9", n)
+	}
 }
 
 func TestPages(t *testing.T) {

@@ -39,11 +39,8 @@ func (g *gateway) postOrder(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
-		n.IdempotencyKey = keys[0]
-		if n.IdempotencyKey == "" {
-			return answer{}, hangar.NewValidationError(map[string]any{"Idempotency-Key": []string{"Shorter than minimum length 1."}})
-		}
+	if n.IdempotencyKey, err = idempotencyKey(r); err != nil {
+		return answer{}, err
 	}
 	created, err := g.Orders.CreateOrder(r.Context(), n)
 	a := answer{body: idBody[int64]{created.Order.ID}}
@@ -51,6 +48,25 @@ func (g *gateway) postOrder(r *http.Request) (answer, error) {
 		a.header = http.Header{"Idempotent-Replayed": {"true"}}
 	}
 	return a, err
+}
+
+// idempotencyKey returns the request's key, "" for none. A request with several
+// is refused: nobody could tell which one it is kept under. How long a key may be
+// is checked with the order.
+func idempotencyKey(r *http.Request) (string, error) {
+	keys := r.Header.Values("Idempotency-Key")
+	complaint := ""
+	switch {
+	case len(keys) == 0:
+		return "", nil
+	case len(keys) > 1:
+		complaint = "Given more than once."
+	case keys[0] == "":
+		complaint = "Shorter than minimum length 1."
+	default:
+		return keys[0], nil
+	}
+	return "", hangar.NewValidationError(map[string]any{"Idempotency-Key": []string{complaint}})
 }
 
 func (g *gateway) getOrder(r *http.Request) (answer, error) {

@@ -100,7 +100,7 @@ func (s *store) do(t *testing.T, method, path, body string, headers ...string) r
 	}
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
-		req.Header[name] = []string{value}
+		req.Header[name] = append(req.Header[name], value)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

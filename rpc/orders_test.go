@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,7 +13,9 @@ import (
 	"hangar"
 	"hangar/hangartest"
 	"hangar/nameko"
+	"hangar/orders"
 	"hangar/rpc"
+	"hangar/sqlite"
 )
 
 // catalogue has one product, a, and counts how often it was asked.
@@ -230,5 +234,48 @@ func TestReplaysOnTheWire(t *testing.T) {
 		if want == 3 {
 			wantEqual(t, "the third argument", e.Args[2], any(map[string]any{"replayed": true}))
 		}
+	}
+}
+
+// silentStock does not answer.
+type silentStock struct{ asked chan struct{} }
+
+func (s silentStock) Hold(ctx context.Context, _ hangar.Hold) error {
+	s.asked <- struct{}{}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// What the orders service says at the end of a request's time arrives in time:
+// that tells more than that no answer came.
+func TestAnswersAtTheDeadlineArrive(t *testing.T) {
+	t.Parallel()
+	url := hangartest.RabbitMQ(t)
+	store, err := sqlite.OpenOrders(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
+	wantNil(t, "OpenOrders", err)
+	closeAtEnd(t, store.Close)
+	stock := silentStock{make(chan struct{}, 10)}
+	service := orders.NewService(store, stock, noLog)
+	serve(t, connect(t, url), "orders", func(s *nameko.Server) { rpc.ServeOrders(s, service) })
+	o := rpc.NewOrders(newClient(t, url, "gateway"), existing{})
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	keyed := orderOf(line("a", 1))
+	keyed.IdempotencyKey = "k"
+	var second sync.WaitGroup
+	second.Go(func() {
+		<-stock.asked
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		_, err := o.CreateOrder(ctx, keyed)
+		wantError(t, "CreateOrder with a key that is worked on", err, hangar.Errorf(hangar.Conflict,
+			"The first request with this Idempotency-Key is still being worked on. Ask again with the same key to learn what came of it."))
+	})
+	created, err := o.CreateOrder(ctx, keyed)
+	second.Wait()
+	wantError(t, "CreateOrder with a key", err, hangar.Errorf(hangar.Unavailable,
+		"Order 1 is stored, but whether it could be carried through is not known yet. Ask again with the same Idempotency-Key."))
+	if created.Replayed {
+		t.Error("CreateOrder that is not settled says that it was replayed")
 	}
 }
