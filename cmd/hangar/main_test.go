@@ -90,7 +90,7 @@ func readBanner(t *testing.T, stdout io.Reader) (url, data string) {
 	t.Helper()
 	lines := bufio.NewScanner(stdout)
 	for data == "" && lines.Scan() {
-		if after, ok := strings.CutPrefix(lines.Text(), "hangar serves "); ok {
+		if after, ok := strings.CutPrefix(lines.Text(), "hangar serves "); ok && url == "" {
 			url = after
 		}
 		if after, ok := strings.CutPrefix(lines.Text(), "its data is in "); ok {

@@ -80,6 +80,27 @@ func TestDataSurvivesRestart(t *testing.T) {
 	}
 }
 
+// The broker is away, and a million events lie between the oldest and the newest.
+func TestOrdersAreRefusedWhileTooManyEventsWait(t *testing.T) {
+	data := t.TempDir()
+	s := serveStore(t, data)
+	s.stop()
+	execSQL(t, filepath.Join(data, "orders.db"), `INSERT INTO outbox (id, type, payload) VALUES
+		(1, 'order_created', '{"order": {"id": 1}}'), (1000001, 'order_created', '{"order": {"id": 2}}')`)
+	s = serveStore(t, data, "--amqp", "amqp://127.0.0.1:1")
+	const product = `{"id": "x", "title": "X", "passenger_capacity": 1, "maximum_speed": 1, "in_stock": 1000000}`
+	if status, answer := request(t, "POST", s.url+"/products", product); status != 200 {
+		t.Fatalf("POST /products: %d %s", status, answer)
+	}
+	waitFor(t, "orders to be refused", func() bool {
+		status, answer := request(t, "POST", s.url+"/orders", `{"order_details": [{"product_id": "x", "price": 1, "quantity": 1}]}`)
+		return status == 503 && strings.Contains(answer, "events of earlier orders cannot be delivered")
+	})
+	if status, answer := request(t, "GET", s.url+"/orders", ""); status != 200 {
+		t.Errorf("GET /orders: %d %s, want 200", status, answer)
+	}
+}
+
 func TestPortTaken(t *testing.T) {
 	other, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
