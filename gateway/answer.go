@@ -11,6 +11,10 @@ import (
 	"hangar"
 )
 
+// retryAfter is how long a client is asked to wait for what is unavailable, in
+// seconds.
+const retryAfter = "1"
+
 // serve handles a request. An error is answered as such; the answer's header
 // goes out with it.
 type serve func(r *http.Request) (answer, error)
@@ -62,7 +66,7 @@ func (a answer) write(w http.ResponseWriter) {
 		panic(err) // a type that cannot be encoded is a defect
 	}
 	if a.status == http.StatusServiceUnavailable {
-		header["Retry-After"] = []string{"1"}
+		header["Retry-After"] = []string{retryAfter}
 	}
 	header["Content-Type"] = []string{"application/json"}
 	header["Content-Length"] = []string{strconv.Itoa(b.Len())}

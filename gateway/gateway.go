@@ -24,23 +24,25 @@ const (
 
 // Config is what a gateway stands in front of.
 type Config struct {
-	Orders    hangar.OrderService
-	Products  hangar.ProductService
-	ImageRoot string // an order line's image is ImageRoot/{product id}.jpg
-	Readiness *Readiness // nil takes requests always
-	Log       *slog.Logger
+	Orders      hangar.OrderService
+	Products    hangar.ProductService
+	ImageRoot   string     // an order line's image is ImageRoot/{product id}.jpg
+	MaxRequests int        // that are worked on at once, 0 is DefaultMaxRequests; more are refused
+	Readiness   *Readiness // nil takes requests always
+	Log         *slog.Logger
 }
 
 // New returns the API's handler. It writes one line a request to the log, and
-// turns a panic of an endpoint into an answer. Probes are served beside the API:
-// whatever holds up its requests must not hold up them, and they leave a line
-// only at level debug.
+// turns a panic of an endpoint into an answer. Requests beyond MaxRequests are
+// answered with Unavailable at once, and leave no line of their own. Probes are
+// served beside the API: whatever holds up its requests must not hold up them,
+// and they leave a line only at level debug.
 func New(c Config) http.Handler {
 	if c.Readiness == nil {
 		c.Readiness = new(Readiness)
 	}
 	g := &gateway{Config: c}
-	api := &observer{next: g.mux(g.routes()), log: c.Log}
+	api := newLimiter(&observer{next: g.mux(g.routes()), log: c.Log}, c.MaxRequests, c.Log)
 	probes := &observer{next: g.mux(g.probes()), log: c.Log, quiet: true}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == livePath || r.URL.Path == readyPath {

@@ -56,17 +56,17 @@ func newStore(t *testing.T) *store {
 
 func (s *store) serve(t *testing.T, o hangar.OrderService, p hangar.ProductService) {
 	t.Helper()
+	s.serveWith(t, gateway.Config{Orders: o, Products: p})
+}
+
+// serveWith serves what is configured there; the rest is the store's.
+func (s *store) serveWith(t *testing.T, c gateway.Config) {
+	t.Helper()
 	s.log = &lockedBuffer{}
 	s.ready = new(gateway.Readiness)
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
-	handler := gateway.New(gateway.Config{
-		Orders:    o,
-		Products:  p,
-		ImageRoot: "http://www.example.com/airship/images",
-		Readiness: s.ready,
-		Log:       log,
-	})
-	server := gateway.NewServer(handler, log)
+	c.Log, c.ImageRoot, c.Readiness = log, "http://www.example.com/airship/images", s.ready
+	server := gateway.NewServer(gateway.New(c), log)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -37,15 +37,16 @@ func shownConfig(t *testing.T, env environment, args ...string) map[string][2]st
 
 func TestConfigDefaults(t *testing.T) {
 	want := map[string][2]string{
-		"addr":        {"127.0.0.1:8000", "default"},
-		"data":        {"hangar-data", "default"},
-		"orders-db":   {"SQLite", "default"},
-		"products-db": {"SQLite", "default"},
-		"amqp":        {"none: calls stay in the process", "default"},
-		"image-root":  {"http://www.example.com/airship/images", "default"},
-		"workers":     {"100", "default"},
-		"log-level":   {"info", "default"},
-		"log-format":  {"text", "default"},
+		"addr":         {"127.0.0.1:8000", "default"},
+		"data":         {"hangar-data", "default"},
+		"orders-db":    {"SQLite", "default"},
+		"products-db":  {"SQLite", "default"},
+		"amqp":         {"none: calls stay in the process", "default"},
+		"image-root":   {"http://www.example.com/airship/images", "default"},
+		"workers":      {"100", "default"},
+		"max-requests": {"128", "default"},
+		"log-level":    {"info", "default"},
+		"log-format":   {"text", "default"},
 	}
 	if diff := cmp.Diff(want, shownConfig(t, environment{})); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
@@ -63,6 +64,7 @@ REDIS_URI: redis://:secret@file:6379/dev
 AMQP_URI: pyamqp://u:secret@file:5672/
 PRODUCT_IMAGE_ROOT: http://file/images
 max_workers: 3
+HANGAR_MAX_REQUESTS: 3
 HANGAR_LOG_LEVEL: error
 HANGAR_LOG_FORMAT: json
 `)
@@ -81,6 +83,7 @@ HANGAR_LOG_FORMAT: json
 		{"amqp", "AMQP_URI", "AMQP_URI", "amqp://u:secret@flag", "amqps://u:secret@env", "amqp://u:***@flag", "amqps://u:***@env", "pyamqp://u:***@file:5672/"},
 		{"image-root", "PRODUCT_IMAGE_ROOT", "PRODUCT_IMAGE_ROOT", "http://flag/", "https://env", "http://flag/", "https://env", "http://file/images"},
 		{"workers", "MAX_WORKERS", "max_workers", "1", "2", "1", "2", "3"},
+		{"max-requests", "HANGAR_MAX_REQUESTS", "HANGAR_MAX_REQUESTS", "1", "2", "1", "2", "3"},
 		{"log-level", "HANGAR_LOG_LEVEL", "HANGAR_LOG_LEVEL", "debug", "warn", "debug", "warn", "error"},
 		{"log-format", "HANGAR_LOG_FORMAT", "HANGAR_LOG_FORMAT", "text", "text", "text", "text", "json"},
 	} {
@@ -216,6 +219,7 @@ func TestMalformedValues(t *testing.T) {
 		{"format", nil, nil, "HANGAR_LOG_FORMAT: xml", `log-format is "xml" (file FILE HANGAR_LOG_FORMAT), want text or json`},
 		{"workers", nil, nil, "max_workers: 0", `workers is "0" (file FILE max_workers), want a number from 1 on`},
 		{"workers no number", environment{"MAX_WORKERS": "many"}, nil, "", `workers is "many" (environment MAX_WORKERS)`},
+		{"max-requests", environment{"HANGAR_MAX_REQUESTS": "0"}, nil, "", `max-requests is "0" (environment HANGAR_MAX_REQUESTS), want a number from 1 on`},
 		{"image root without host", nil, []string{"--image-root", "images"}, "", `image-root is "images" (flag --image-root), want a URL`},
 		{"image root's scheme", nil, []string{"--image-root", "ftp://x"}, "", `image-root is "ftp://x"`},
 		{"orders of another scheme", environment{"POSTGRES_URI": "mysql://u:secret@x/db"}, nil, "", `orders-db is "mysql://u:***@x/db" (environment POSTGRES_URI), want a URL that begins with postgres://`},

@@ -76,11 +76,12 @@ func newProcess(c *Config, names []string, s *stores, log *slog.Logger) (*proces
 	if slices.Contains(names, "gateway") {
 		p.readiness = new(gateway.Readiness)
 		handler := gateway.New(gateway.Config{
-			Orders:    orderService,
-			Products:  productService,
-			ImageRoot: c.ImageRoot,
-			Readiness: p.readiness,
-			Log:       log,
+			Orders:      orderService,
+			Products:    productService,
+			ImageRoot:   c.ImageRoot,
+			Readiness:   p.readiness,
+			MaxRequests: c.MaxRequests,
+			Log:         log,
 		})
 		p.server = gateway.NewServer(handler, log)
 		p.clients = watchClients(p.server)

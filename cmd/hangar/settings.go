@@ -11,21 +11,23 @@ import (
 	"strconv"
 	"strings"
 
+	"hangar/gateway"
 	"hangar/nameko"
 )
 
 // Config is what a process runs with.
 type Config struct {
-	Addr       string // host:port; without a host all interfaces, port 0 any free one
-	Data       string // absolute path of the folder of the SQLite files
-	OrdersDB   string // URL; "" is SQLite
-	ProductsDB string // URL; "" is SQLite
-	AMQP       string // URL; "" is calls that stay in the process
-	ImageRoot  string // URL, without a slash at its end
-	Workers    int    // calls that a service serves at once over AMQP; 0 is nameko.DefaultWorkers
-	Messaging  messaging
-	LogLevel   slog.Level
-	LogFormat  string // text or json
+	Addr        string // host:port; without a host all interfaces, port 0 any free one
+	Data        string // absolute path of the folder of the SQLite files
+	OrdersDB    string // URL; "" is SQLite
+	ProductsDB  string // URL; "" is SQLite
+	AMQP        string // URL; "" is calls that stay in the process
+	ImageRoot   string // URL, without a slash at its end
+	Workers     int    // calls that a service serves at once over AMQP; 0 is nameko.DefaultWorkers
+	MaxRequests int    // that the gateway works on at once; 0 is gateway.DefaultMaxRequests
+	Messaging   messaging
+	LogLevel    slog.Level
+	LogFormat   string // text or json
 
 	Origins     map[string]Origin // by the setting's name
 	File        string            // path of the configuration file; "" is none
@@ -123,7 +125,15 @@ func settings() []setting {
 			key:   []string{"max_workers"},
 			unset: strconv.Itoa(nameko.DefaultWorkers),
 			usage: "`NUMBER` of calls that each service serves at once over AMQP",
-			set:   func(c *Config, v string) (err error) { c.Workers, err = parseWorkers(v); return err },
+			set:   func(c *Config, v string) (err error) { c.Workers, err = parseCount(v); return err },
+		},
+		{
+			name:  "max-requests",
+			env:   []variable{{name: "HANGAR_MAX_REQUESTS"}},
+			key:   []string{"HANGAR_MAX_REQUESTS"},
+			unset: strconv.Itoa(gateway.DefaultMaxRequests),
+			usage: "`NUMBER` of requests that the gateway works on at once; more are refused",
+			set:   func(c *Config, v string) (err error) { c.MaxRequests, err = parseCount(v); return err },
 		},
 		{
 			name:     "log-level",
@@ -212,7 +222,8 @@ func parseImageRoot(text string) (string, error) {
 	return strings.TrimRight(text, "/"), nil
 }
 
-func parseWorkers(text string) (int, error) {
+// parseCount returns 0 for "", which is the default.
+func parseCount(text string) (int, error) {
 	if text == "" {
 		return 0, nil
 	}

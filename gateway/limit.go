@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultMaxRequests is how many requests a gateway works on at once, unless it
+// is told otherwise. More of them would not be answered any sooner.
+const DefaultMaxRequests = 128
+
+const (
+	// sayRefusedEvery is the least time between two lines of log about refusals.
+	sayRefusedEvery = 10 * time.Second
+
+	// passedOver is the largest body of a refused request, in bytes, that does
+	// not cost its connection.
+	passedOver = 64 << 10
+)
+
+// limiter refuses requests while as many are in work as may be, so that those
+// take no longer than they would without the others. A refusal costs little: its
+// answer is prepared, and nothing is read, parsed or logged for it.
+type limiter struct {
+	next  http.Handler
+	slots chan struct{} // one for each request in work
+	log   *slog.Logger
+
+	refused atomic.Int64 // since the log said so
+	said    atomic.Int64 // when that was, in nanoseconds
+}
+
+func newLimiter(next http.Handler, most int, log *slog.Logger) *limiter {
+	if most <= 0 {
+		most = DefaultMaxRequests
+	}
+	return &limiter{next: next, slots: make(chan struct{}, most), log: log}
+}
+
+func (l *limiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case l.slots <- struct{}{}:
+	default:
+		l.refuse(w, r)
+		return
+	}
+	defer func() { <-l.slots }()
+	l.next.ServeHTTP(w, r)
+}
+
+var (
+	refusal       = []byte(`{"error":"UNAVAILABLE","message":"Too many requests are being worked on. Try again."}` + "\n")
+	refusalLength = strconv.Itoa(len(refusal))
+)
+
+func (l *limiter) refuse(w http.ResponseWriter, r *http.Request) {
+	l.noteRefusal()
+	header := w.Header()
+	header["Content-Type"] = []string{"application/json"}
+	header["Content-Length"] = []string{refusalLength}
+	header["Retry-After"] = []string{retryAfter}
+	switch {
+	case r.ContentLength == 0:
+		writeRefusal(w)
+	case r.ContentLength > 0 && r.ContentLength <= passedOver:
+		refuseBeforeBody(w, r)
+	default:
+		header["Connection"] = []string{"close"}
+		writeRefusal(w)
+	}
+}
+
+// refuseBeforeBody answers and then passes over the body, so that the connection
+// can go on. By itself the server would wait for the body first.
+func refuseBeforeBody(w http.ResponseWriter, r *http.Request) {
+	answer := http.NewResponseController(w)
+	if answer.EnableFullDuplex() != nil { // it is not HTTP/1.1: the connection goes on anyway
+		writeRefusal(w)
+		return
+	}
+	writeRefusal(w)
+	// What fails here ends the connection, whose client has gone.
+	_ = answer.Flush()
+	_, _ = io.Copy(io.Discard, r.Body)
+}
+
+func writeRefusal(w http.ResponseWriter) {
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write(refusal) // if the client is gone, nobody is left to tell
+}
+
+// noteRefusal writes a line for the first refusal in a while, and then one for
+// many.
+func (l *limiter) noteRefusal() {
+	l.refused.Add(1)
+	now, said := time.Now().UnixNano(), l.said.Load()
+	if now-said < int64(sayRefusedEvery) || !l.said.CompareAndSwap(said, now) {
+		return
+	}
+	l.log.Warn("requests are refused: as many as may be are in work", "max_requests", cap(l.slots), "refused", l.refused.Swap(0))
+}

@@ -1,0 +1,131 @@
+package gateway_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"hangar"
+	"hangar/gateway"
+)
+
+// stuck is an order service whose reads end when they are told to.
+type stuck struct {
+	hangar.OrderService
+	begun, finish chan struct{}
+}
+
+func (s stuck) Order(context.Context, int64) (hangar.Order, error) {
+	s.begun <- struct{}{}
+	<-s.finish
+	return hangar.Order{}, hangar.NewOrderNotFound("1")
+}
+
+// newFullStore returns a store that works on as many requests as it may. They
+// end, and it has room again, when free is called.
+func newFullStore(t *testing.T, requests int) (_ *store, free func()) {
+	t.Helper()
+	s := newStore(t)
+	s.want(t, 200, "POST", "/products", odyssey)
+	slow := stuck{s.orders, make(chan struct{}), make(chan struct{})}
+	s.serveWith(t, gateway.Config{Orders: slow, Products: s.products, MaxRequests: requests})
+	statuses := make(chan int, requests)
+	for range requests {
+		go func() {
+			resp, err := http.Get(s.url + "/orders/1")
+			if err != nil {
+				statuses <- 0
+				return
+			}
+			defer resp.Body.Close()
+			statuses <- resp.StatusCode
+		}()
+		<-slow.begun
+	}
+	free = sync.OnceFunc(func() {
+		close(slow.finish)
+		for range requests {
+			if status := <-statuses; status != http.StatusNotFound {
+				t.Errorf("a request that was in work when others were refused: %d, want 404", status)
+			}
+		}
+	})
+	t.Cleanup(free)
+	return s, free
+}
+
+func TestFullGatewayRefusesAtOnce(t *testing.T) {
+	s, free := newFullStore(t, 3)
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		r := s.want(t, 503, method, "/products/the_odyssey", odyssey)
+		if r.code(t) != hangar.Unavailable || r.header.Get("Retry-After") != "1" || r.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s while the gateway is full: %s with %v, want UNAVAILABLE as JSON and Retry-After: 1", method, r.body, r.header)
+		}
+	}
+	if r := s.want(t, 503, "HEAD", "/products/the_odyssey", ""); r.body != "" {
+		t.Errorf("HEAD was answered with the body %q, want none", r.body)
+	}
+	for _, path := range []string{"/livez", "/readyz"} {
+		if r := s.do(t, "GET", path, ""); r.status == http.StatusServiceUnavailable {
+			t.Errorf("%s while the gateway is full: %d %s, want it not to count", path, r.status, r.body)
+		}
+	}
+	free()
+	s.want(t, 200, "GET", "/products/the_odyssey", "")
+}
+
+// A refusal does not wait for the body, and the connection goes on after it.
+func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
+	s, free := newFullStore(t, 1)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	wantStatus := func(status int) {
+		t.Helper()
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != status {
+			t.Errorf("answered %d, want %d", resp.StatusCode, status)
+		}
+	}
+	fmt.Fprintf(conn, "POST /products HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(odyssey))
+	wantStatus(503)
+	free()
+	fmt.Fprint(conn, odyssey+"GET /products/the_odyssey HTTP/1.1\r\nHost: x\r\n\r\n")
+	wantStatus(200)
+}
+
+// A body that is too large to be passed over costs its connection, and no more.
+func TestRefusalOfALargeBody(t *testing.T) {
+	s, _ := newFullStore(t, 1)
+	r := s.do(t, "POST", "/products", strings.Repeat("x", 900<<10))
+	if r.status != 503 {
+		t.Errorf("a large body while the gateway is full: %d, want 503", r.status)
+	}
+}
+
+func TestRefusalsDoNotFloodTheLog(t *testing.T) {
+	s, free := newFullStore(t, 1)
+	for range 50 {
+		s.want(t, 503, "GET", "/products/the_odyssey", "")
+	}
+	free()
+	if n := strings.Count(s.log.String(), "requests are refused"); n != 1 {
+		t.Errorf("50 refusals one after the other made %d lines of log, want 1:\n%s", n, s.log)
+	}
+}
