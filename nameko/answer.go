@@ -165,6 +165,36 @@ func (s *Server) reply(d *amqp.Delivery, body []byte) error {
 	}
 }
 
+// refuse answers a call that there is no room for. Little is spent on it: the
+// reply is not kept on disk, and its confirm is not awaited. A caller that misses
+// it goes on as after any reply that is lost.
+func (s *Server) refuse(d *amqp.Delivery) {
+	s.log.Warn("calls are refused: all workers are busy, and enough others wait", "workers", s.workers)
+	if err := s.sendRefusal(d); err != nil {
+		s.log.Warn("a refusal could not be sent, its call will be delivered again", "error", err)
+		s.giveBack(d)
+		return
+	}
+	s.acknowledge(d)
+}
+
+func (s *Server) sendRefusal(d *amqp.Delivery) error {
+	if d.ReplyTo == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), replyPatience)
+	defer cancel()
+	session, err := s.replies.ready(ctx)
+	if err != nil {
+		return err
+	}
+	message := publishing(s.refusal, nil)
+	message.DeliveryMode = amqp.Transient
+	message.CorrelationId = d.CorrelationId
+	_, err = session.publish(publication{exchange: s.broker.config.Exchange, key: d.ReplyTo, message: message})
+	return err
+}
+
 func (s *Server) replyOnce(ctx context.Context, p publication) error {
 	session, err := s.replies.ready(ctx)
 	if err != nil {

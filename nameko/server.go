@@ -7,16 +7,15 @@ import (
 	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-const (
-	// DefaultWorkers is how many calls and events a service works on at once,
-	// unless it is told otherwise.
-	DefaultWorkers = 100
-)
+// DefaultWorkers is how many calls and events a service works on at once, unless
+// it is told otherwise.
+const DefaultWorkers = 100
 
 // Handler is a method of a service. What it returns is encoded as JSON. An
 // *Error goes to the caller as it is; of any other error the caller learns only
@@ -29,13 +28,15 @@ type Server struct {
 	broker        *Broker
 	service       string
 	workers       int
-	prefetch      int
+	prefetch      int // as it was given
 	log           *slog.Logger
 	methods       map[string]method
 	subscriptions []subscribed
 	replies       *outlet
 	retries       *retries      // nil if no events are kept
+	refusal       []byte        // body of the reply to a call that is refused; nil refuses none
 	slots         chan struct{} // one for each call and event that is worked on
+	waiting       atomic.Int64  // calls that wait for a slot
 	running       sync.WaitGroup
 	ready         chan struct{}
 	setReady      func()
@@ -50,21 +51,22 @@ type method struct {
 // handleDelivery handles a delivery; what it returns replies and acknowledges.
 type handleDelivery func(ctx context.Context, d *amqp.Delivery, arrived time.Time) (finish func())
 
+// takeDelivery begins to work on a delivery, without waiting for it.
+type takeDelivery func(ctx context.Context, in *intake, d amqp.Delivery)
+
 // NewServer returns a service. It works on so many calls and events at once; 0
 // is DefaultWorkers. The rest stays in the queue, for this instance or another.
-// So many are fetched ahead of each queue; 0 is as many as workers.
+// So many are fetched ahead of each queue; 0 is as many as workers, and of calls
+// as many as it takes to refuse some.
 func NewServer(b *Broker, service string, workers, prefetch int) *Server {
 	if workers <= 0 {
 		workers = DefaultWorkers
-	}
-	if prefetch <= 0 {
-		prefetch = workers
 	}
 	s := &Server{
 		broker:   b,
 		service:  service,
 		workers:  workers,
-		prefetch: min(prefetch, math.MaxUint16), // AMQP's limit
+		prefetch: max(prefetch, 0),
 		log:      b.config.Log.With("service", service),
 		methods:  make(map[string]method),
 		slots:    make(chan struct{}, workers),
@@ -79,6 +81,13 @@ func NewServer(b *Broker, service string, workers, prefetch int) *Server {
 func (s *Server) Handle(name string, signature Signature, h Handler) {
 	s.methods[name] = method{signature, h}
 }
+
+// RefuseWhenBusy makes the service answer a call with e, at once, while all
+// workers are busy and as many calls as there are workers wait for one. So what
+// it takes is answered in time, however many call. Of what is refused nothing is
+// executed. Events wait, always. A prefetch that was given to NewServer must
+// exceed twice the workers for this to happen. It must be called before Run.
+func (s *Server) RefuseWhenBusy(e *Error) { s.refusal = encodeError(e) }
 
 // Ready is closed when the service has begun to take calls.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
@@ -111,9 +120,6 @@ func (s *Server) serve(ctx context.Context, begun func()) error {
 		return err
 	}
 	defer ch.Close() // says no more than that it is closed already
-	if err := ch.Qos(s.prefetch, 0, false); err != nil {
-		return fmt.Errorf("limit what is fetched ahead: %w", err)
-	}
 	lost := ch.NotifyClose(make(chan *amqp.Error, 1))
 	in := &intake{channel: ch, ended: make(chan error, len(s.subscriptions)+1), cancelled: make(chan struct{})}
 	if err := s.consumeAll(context.WithoutCancel(ctx), in); err != nil {
@@ -157,15 +163,20 @@ func (in *intake) cancel() error {
 // consumeAll starts to consume all queues.
 func (s *Server) consumeAll(ctx context.Context, in *intake) error {
 	ch := in.channel
-	consume := func(queue string, handle handleDelivery) error {
+	consume := func(queue string, prefetch int, take takeDelivery) error {
 		tag := fmt.Sprintf("%s-%d", s.service, len(in.tags)+1)
+		if err := s.limitPrefetch(ch, prefetch); err != nil {
+			return err
+		}
 		deliveries, err := ch.Consume(queue, tag, false, false, false, false, nil)
 		if err != nil {
 			return fmt.Errorf("consume %s: %w", queue, err)
 		}
 		in.tags = append(in.tags, tag)
 		s.running.Go(func() {
-			s.takeAll(ctx, in, deliveries, handle)
+			for d := range deliveries {
+				take(ctx, in, d)
+			}
 			in.ended <- fmt.Errorf("the consumer of %s was cancelled", queue)
 		})
 		return nil
@@ -175,7 +186,7 @@ func (s *Server) consumeAll(ctx context.Context, in *intake) error {
 		if err != nil {
 			return err
 		}
-		if err := consume(queue, s.answer); err != nil {
+		if err := consume(queue, s.prefetchOfCalls(), s.takeCall); err != nil {
 			return err
 		}
 	}
@@ -184,7 +195,7 @@ func (s *Server) consumeAll(ctx context.Context, in *intake) error {
 		if err != nil {
 			return err
 		}
-		if err := consume(queue, s.follow(sub, queue)); err != nil {
+		if err := consume(queue, s.workers, s.takeEvent(s.follow(sub, queue))); err != nil {
 			return err
 		}
 	}
@@ -202,26 +213,88 @@ func (s *Server) declareMethods(ch *amqp.Channel) (queue string, err error) {
 	return queue, ch.QueueBind(queue, s.service+".*", s.broker.config.Exchange, false, nil)
 }
 
-// takeAll works on deliveries until there are no more, on so many at once as
-// there are slots. It does not wait for one: a request's time runs meanwhile.
-// How many wait is bounded by what is fetched ahead.
-func (s *Server) takeAll(ctx context.Context, in *intake, deliveries <-chan amqp.Delivery, handle handleDelivery) {
-	for d := range deliveries {
+// prefetchOfCalls returns how many calls are fetched ahead. To be refused they
+// have to be fetched: beside those that run and those that wait, there are as
+// many again whose refusal is on its way.
+func (s *Server) prefetchOfCalls() int {
+	if s.refusal == nil {
+		return s.workers
+	}
+	return 4 * s.workers
+}
+
+// limitPrefetch says how much the next consumer is to fetch ahead, unless that
+// was given.
+func (s *Server) limitPrefetch(ch *amqp.Channel, prefetch int) error {
+	if s.prefetch > 0 {
+		prefetch = s.prefetch
+	}
+	if err := ch.Qos(min(prefetch, math.MaxUint16), 0, false); err != nil { // AMQP's limit
+		return fmt.Errorf("limit what is fetched ahead: %w", err)
+	}
+	return nil
+}
+
+// takeCall works on a call as soon as there is a slot, or refuses it. It does not
+// wait itself: the call's time runs meanwhile.
+func (s *Server) takeCall(ctx context.Context, in *intake, d amqp.Delivery) {
+	arrived := time.Now()
+	select {
+	case s.slots <- struct{}{}:
+		s.running.Go(func() { s.work(ctx, in, &d, arrived, s.answer) })
+		return
+	default:
+	}
+	if s.refusal != nil && s.waiting.Load() >= int64(s.workers) {
+		s.running.Go(func() { s.refuse(&d) })
+		return
+	}
+	s.waiting.Add(1)
+	s.running.Go(func() {
+		began := s.awaitSlot(in)
+		s.waiting.Add(-1)
+		if !began {
+			s.giveBack(&d)
+			return
+		}
+		s.work(ctx, in, &d, arrived, s.answer)
+	})
+}
+
+// takeEvent returns what works on an event as soon as there is a slot. How many
+// wait is bounded by what is fetched ahead.
+func (s *Server) takeEvent(handle handleDelivery) takeDelivery {
+	return func(ctx context.Context, in *intake, d amqp.Delivery) {
 		arrived := time.Now()
 		s.running.Go(func() {
-			if finish := s.take(ctx, in, &d, arrived, handle); finish != nil {
-				finish()
+			if !s.awaitSlot(in) {
+				s.giveBack(&d)
+				return
 			}
+			s.work(ctx, in, &d, arrived, handle)
 		})
 	}
 }
 
-func (s *Server) take(ctx context.Context, in *intake, d *amqp.Delivery, arrived time.Time, handle handleDelivery) (finish func()) {
+// awaitSlot takes a slot. It reports false if the service stops before there is
+// one: then the delivery is for another instance.
+func (s *Server) awaitSlot(in *intake) bool {
 	select {
 	case s.slots <- struct{}{}:
+		return true
 	case <-in.cancelled:
-		return func() { s.giveBack(d) }
+		return false
 	}
+}
+
+// work handles a delivery in a slot, and ends it without.
+func (s *Server) work(ctx context.Context, in *intake, d *amqp.Delivery, arrived time.Time, handle handleDelivery) {
+	if finish := s.inSlot(ctx, in, d, arrived, handle); finish != nil {
+		finish()
+	}
+}
+
+func (s *Server) inSlot(ctx context.Context, in *intake, d *amqp.Delivery, arrived time.Time, handle handleDelivery) (finish func()) {
 	defer func() { <-s.slots }()
 	if in.channel.IsClosed() {
 		return nil // it is delivered again
