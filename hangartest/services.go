@@ -1,10 +1,12 @@
 package hangartest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"hangar"
 )
@@ -191,13 +193,24 @@ func testEvents(t *testing.T, s Services) {
 	s.wantStock(t, "an event of an order that was cancelled since", quantities{"a": 7, "b": -2})
 }
 
+// keepBuying orders, and tries again while the service is too busy for that.
+func keepBuying(ctx context.Context, o hangar.OrderService, lines ...hangar.OrderDetail) error {
+	for {
+		_, err := o.CreateOrder(ctx, hangar.NewOrder{Details: lines})
+		if hangar.CodeOf(err) != hangar.Unavailable || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 func testSellOut(t *testing.T, s Services) {
 	s.put(t, product("a", 100))
 	errs := make([]error, 500)
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
-			_, errs[i] = s.Orders.CreateOrder(t.Context(), hangar.NewOrder{Details: []hangar.OrderDetail{line("a", int64(i%3+1))}})
+			errs[i] = keepBuying(t.Context(), s.Orders, line("a", int64(i%3+1)))
 		})
 	}
 	wg.Wait()

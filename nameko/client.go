@@ -72,6 +72,9 @@ func NewClient(b *Broker, name string) *Client {
 // Name returns the name of the service that calls.
 func (c *Client) Name() string { return c.name }
 
+// Log returns the broker's log, for what uses the client.
+func (c *Client) Log() *slog.Logger { return c.log }
+
 // Call calls a method and waits for its reply, until ctx is done and for at most
 // 30 s. What is left of that time travels along: a request that nobody waits for
 // any more is not executed. Run must be running.

@@ -15,8 +15,8 @@ import (
 
 const (
 	firstPause   = 100 * time.Millisecond // before a connection is tried again
-	longestPause = 2 * time.Second
-	dialTimeout  = 5 * time.Second // for the connection and its handshake
+	longestPause = 2 * time.Second        // so that calls flow soon after the broker is back
+	dialTimeout  = 5 * time.Second        // for the connection and its handshake
 	closeTimeout = 3 * time.Second
 )
 

@@ -118,6 +118,12 @@ func toWire(err error) error {
 	return w
 }
 
+// busy is what a service answers to a call that it has no room for.
+func busy(service string) *nameko.Error {
+	message := fmt.Sprintf("The %s service has too much to do. Nothing was done: try again.", service)
+	return &nameko.Error{Path: pathOf(hangar.Unavailable), Value: message, Args: []any{message}}
+}
+
 // replayMark is what an error carries beside its message and details.
 type replayMark struct {
 	Replayed bool `json:"replayed"`
@@ -138,7 +144,7 @@ func (p *peer) explain(err error, advice string) error {
 		return p.fromWire(e)
 	}
 	switch {
-	case errors.Is(err, nameko.ErrUnknownService), errors.Is(err, nameko.ErrNoBroker):
+	case errors.Is(err, nameko.ErrUnknownService), errors.Is(err, nameko.ErrNoBroker), errors.Is(err, errCutOff):
 		return &hangar.Error{
 			Code:    hangar.Unavailable,
 			Message: fmt.Sprintf("The %s service cannot be reached now. Try again.", p.service),

@@ -164,9 +164,11 @@ func (o *Orders) DeleteOrder(ctx context.Context, id int64) error {
 	return err
 }
 
-// ServeOrders adds the methods of an orders service to s.
+// ServeOrders adds the methods of an orders service to s. While that is busy, it
+// answers calls with Unavailable.
 func ServeOrders(s *nameko.Server, o hangar.OrderService) {
 	m := orderMethods{o}
+	s.RefuseWhenBusy(busy("orders"))
 	handle(s, "get_order", nameko.Params("order_id"), m.get)
 	handle(s, "list_orders", nameko.Params(), m.list)
 	handle(s, "get_orders", nameko.Params(), m.list)

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -23,13 +24,22 @@ type peer struct {
 	client  *nameko.Client
 	service string
 	now     func() time.Time
+	log     *slog.Logger
+	breaker breaker
+	retries budget
 
 	mu      sync.Mutex
 	missing map[string]time.Time // methods that an instance did not have, and when
 }
 
 func newPeer(c *nameko.Client, service string) *peer {
-	return &peer{client: c, service: service, now: time.Now, missing: make(map[string]time.Time)}
+	return &peer{
+		client:  c,
+		service: service,
+		now:     time.Now,
+		log:     c.Log().With("called_service", service),
+		missing: make(map[string]time.Time),
+	}
 }
 
 // begin returns a context for the calls that make up one request. They are made
@@ -67,10 +77,15 @@ func (p *peer) callNew(ctx context.Context, c nameko.Call, result any, advice st
 	return true, p.explain(err, advice)
 }
 
-// send is call with nameko's errors.
+// send is call with nameko's errors, and errCutOff. A call that may be repeated
+// is made again where that may mend it, as long as there is time for it.
 func (p *peer) send(ctx context.Context, c nameko.Call, result any) error {
 	c.Service = p.service
-	reply, err := p.client.Call(ctx, c)
+	p.retries.deposit()
+	reply, err := p.try(ctx, c)
+	for n := 0; c.Repeatable && mayMend(err) && p.retries.take() && pauseBefore(ctx, n); n++ {
+		reply, err = p.try(ctx, c)
+	}
 	if err != nil || result == nil {
 		return err
 	}
@@ -78,6 +93,17 @@ func (p *peer) send(ctx context.Context, c nameko.Call, result any) error {
 		return fmt.Errorf("result of %s.%s: %w", c.Service, c.Method, err)
 	}
 	return nil
+}
+
+// try makes a call once, unless the service is cut off.
+func (p *peer) try(ctx context.Context, c nameko.Call) (nameko.Reply, error) {
+	if !p.breaker.admit(time.Now()) {
+		return nameko.Reply{}, cutOff(p.service)
+	}
+	began := time.Now()
+	reply, err := p.client.Call(ctx, c)
+	p.breaker.note(ctx, began, err, p.log)
+	return reply, err
 }
 
 func (p *peer) isMissing(method string) bool {

@@ -118,9 +118,11 @@ func (p *Products) DeleteProduct(ctx context.Context, id string) error {
 }
 
 // ServeProducts adds the methods of a products service to s, and lets events
-// handle what the orders service publishes.
+// handle what the orders service publishes. While s is busy, it answers calls
+// with Unavailable.
 func ServeProducts(s *nameko.Server, p hangar.ProductService, stock hangar.Stock, events hangar.OrderEvents) {
 	m := productMethods{p, stock}
+	s.RefuseWhenBusy(busy("products"))
 	handle(s, "get", nameko.Params("product_id"), m.get)
 	handle(s, "get_many", nameko.Params("product_ids"), m.getMany)
 	handle(s, "list", nameko.Params(), m.list)
