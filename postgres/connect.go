@@ -16,7 +16,14 @@ import (
 
 const (
 	maxConnections = 16
-	connectTimeout = 5 * time.Second
+
+	// reserved is how many of them calls leave to the writers, the relay and its
+	// notifications, which would else wait behind them.
+	reserved = writers + 2
+
+	// connectTimeout leaves room for the four round trips of a connection, if each
+	// takes two seconds.
+	connectTimeout = 10 * time.Second
 
 	longestPause = 5 * time.Second
 	sayEvery     = 30 * time.Second

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"hangar"
 	"hangar/orders"
@@ -73,11 +74,14 @@ func columns(details []hangar.OrderDetail) (products []string, prices, quantitie
 
 // Key implements orders.Store.
 func (s *OrderStore) Key(ctx context.Context, key string) (*orders.Key, error) {
-	k := orders.Key{Key: key}
-	var refusal *string
-	err := s.try(ctx, func(ctx context.Context, _ bool) error {
-		return s.pool.QueryRow(ctx, "SELECT body_hash, order_id, refusal FROM idempotency_keys WHERE key = $1", key).
-			Scan(&k.BodyHash, &k.OrderID, &refusal)
+	var stored storedKey
+	err := s.try(ctx, func(ctx context.Context, _ bool) (err error) {
+		stored, err = alone(ctx, s, func(ctx context.Context) (k storedKey, err error) {
+			err = s.pool.QueryRow(ctx, "SELECT body_hash, order_id, refusal FROM idempotency_keys WHERE key = $1", key).
+				Scan(&k.bodyHash, &k.orderID, &k.refusal)
+			return k, err
+		})
+		return err
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
@@ -85,12 +89,20 @@ func (s *OrderStore) Key(ctx context.Context, key string) (*orders.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if refusal != nil {
-		if err := json.Unmarshal([]byte(*refusal), &k.Refusal); err != nil {
+	k := orders.Key{Key: key, BodyHash: stored.bodyHash, OrderID: stored.orderID}
+	if stored.refusal != nil {
+		if err := json.Unmarshal([]byte(*stored.refusal), &k.Refusal); err != nil {
 			return nil, fmt.Errorf("refusal of order %d: %w", k.OrderID, err)
 		}
 	}
 	return &k, nil
+}
+
+// storedKey is a row of idempotency_keys.
+type storedKey struct {
+	bodyHash []byte
+	orderID  int64
+	refusal  *string
 }
 
 // Begin implements orders.Store.
@@ -101,8 +113,10 @@ func (s *OrderStore) Begin(ctx context.Context, id, version int64, c orders.Chan
 	}
 	now := timestamp(time.Now())
 	return s.try(ctx, func(ctx context.Context, again bool) error {
-		tag, err := s.pool.Exec(ctx, `UPDATE orders SET change = $3, version = version + 1, changed_at = $4, updated_at = $4
-			WHERE id = $1::bigint AND version = $2 AND change IS NULL`, id, version, string(change), now)
+		tag, err := alone(ctx, s, func(ctx context.Context) (pgconn.CommandTag, error) {
+			return s.pool.Exec(ctx, `UPDATE orders SET change = $3, version = version + 1, changed_at = $4, updated_at = $4
+				WHERE id = $1::bigint AND version = $2 AND change IS NULL`, id, version, string(change), now)
+		})
 		switch {
 		case err != nil || tag.RowsAffected() > 0:
 			return err

@@ -12,7 +12,8 @@
 // so one of each. A call whose answer was lost, as the connection or the server
 // was, is made again and finds out what became of the first: an order is known by
 // its hold, a change by its version. So it ends with the right answer, or after
-// ten seconds, or when its context ends, with Unavailable.
+// ten seconds, or when its context ends, with Unavailable. With Unavailable ends
+// also a call that half of its time waited for its turn to use a connection.
 //
 // Its limits: ids of orders and lines are those of the Python services' tables,
 // of type integer, and end at 2^31-1. Events leave in their order only while one
@@ -43,6 +44,7 @@ type OrderStore struct {
 	name   string // by which the store knows its own notifications
 	tables tables
 
+	turns    chan struct{} // one for each call that uses a connection alone
 	writes   chan *write
 	written  chan struct{} // is closed when no write will be made any more
 	added    chan struct{}
@@ -89,6 +91,7 @@ func OpenOrders(ctx context.Context, url string, log *slog.Logger) (*OrderStore,
 		log:      log,
 		name:     uuid.NewString(),
 		tables:   t,
+		turns:    make(chan struct{}, max(1, int(config.MaxConns)-reserved)),
 		writes:   make(chan *write, maxBatch),
 		written:  make(chan struct{}),
 		added:    make(chan struct{}, 1),

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // fault is what a proxy does to a request of the next connection that has one.
@@ -23,6 +24,8 @@ const (
 type proxy struct {
 	url   string
 	trips atomic.Int64
+	conns atomic.Int64 // made since the start
+	late  atomic.Int64 // by how much answers are, in nanoseconds
 	next  atomic.Int32 // a fault
 }
 
@@ -66,6 +69,7 @@ func (p *proxy) breaks(f fault) { p.next.Store(int32(f)) }
 
 func (p *proxy) serve(client net.Conn, address string) {
 	defer client.Close()
+	p.conns.Add(1)
 	server, err := net.Dial("tcp", address)
 	if err != nil {
 		return
@@ -78,6 +82,7 @@ func (p *proxy) serve(client net.Conn, address string) {
 		for {
 			n, err := server.Read(buffer)
 			asking.Store(false)
+			time.Sleep(time.Duration(p.late.Load()))
 			if err != nil || cut.Load() {
 				_ = client.Close()
 				_, _ = io.Copy(io.Discard, server)

@@ -80,11 +80,14 @@ func (s *OrderStore) Unsettled(ctx context.Context, after int64, limit int) ([]o
 
 func (s *OrderStore) query(ctx context.Context, query string, args ...any) (found []orders.Stored, err error) {
 	err = s.try(ctx, func(ctx context.Context, _ bool) error {
-		rows, err := s.pool.Query(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		found, err = pgx.CollectRows(rows, s.scanOrder)
+		var err error
+		found, err = alone(ctx, s, func(ctx context.Context) ([]orders.Stored, error) {
+			rows, err := s.pool.Query(ctx, query, args...)
+			if err != nil {
+				return nil, err
+			}
+			return pgx.CollectRows(rows, s.scanOrder)
+		})
 		return err
 	})
 	return found, err

@@ -44,6 +44,64 @@ func (s *OrderStore) try(ctx context.Context, do func(ctx context.Context, again
 	}
 }
 
+// alone calls do, which uses one connection, when it is its turn, and returns
+// what comes of it.
+//
+// The turn must come by half of the time that there is: a call that began with
+// less would hardly be answered. And a caller that leaves does not take the
+// connection with it, as the driver would have it, but leaves the call to end by
+// itself: with a late database a connection takes longer to make than most calls
+// may last. So as many calls are answered as the database can, and the others hear
+// early that they are not.
+func alone[T any](ctx context.Context, s *OrderStore, do func(ctx context.Context) (T, error)) (T, error) {
+	var none T
+	turn, cancel := halfTime(ctx)
+	defer cancel()
+	select {
+	case s.turns <- struct{}{}:
+	case <-turn.Done():
+		return none, noTurn(ctx)
+	}
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() { // ends before the pool is closed, which waits for its connections
+		defer func() { <-s.turns }()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		defer context.AfterFunc(s.open, cancel)()
+		value, err := do(ctx)
+		answers <- answer{value, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+// halfTime returns a context for half of the time that ctx has left.
+func halfTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
+}
+
+var errNoTurn = errors.New("too many calls wait for a connection")
+
+// noTurn returns the error of a call whose turn did not come.
+func noTurn(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return unavailable(errNoTurn)
+}
+
 // isBroken reports whether an established connection was lost.
 func isBroken(err error) bool {
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)

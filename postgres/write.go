@@ -43,10 +43,12 @@ type row struct {
 // the same time: they share the round trip and the fsync.
 func (s *OrderStore) writeTogether(ctx context.Context, key, query string, args []any) row {
 	w := &write{ctx: ctx, key: key, query: query, args: args, done: make(chan struct{})}
+	turn, cancel := halfTime(ctx)
+	defer cancel()
 	select {
 	case s.writes <- w:
-	case <-ctx.Done():
-		return row{err: ctx.Err()}
+	case <-turn.Done():
+		return row{err: noTurn(ctx)}
 	case <-s.open.Done():
 		return row{err: errClosed}
 	}
@@ -66,8 +68,12 @@ func (s *OrderStore) writeTogether(ctx context.Context, key, query string, args 
 }
 
 // writeAlone runs the statement in a transaction of its own.
-func (s *OrderStore) writeAlone(ctx context.Context, query string, args []any) (r row) {
-	r.err = s.pool.QueryRow(ctx, query, args...).Scan(&r.id, &r.lines)
+func (s *OrderStore) writeAlone(ctx context.Context, query string, args []any) row {
+	r, err := alone(ctx, s, func(ctx context.Context) (r row, err error) {
+		err = s.pool.QueryRow(ctx, query, args...).Scan(&r.id, &r.lines)
+		return r, err
+	})
+	r.err = err
 	return r
 }
 
