@@ -46,7 +46,7 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 5, "pairs of measurements for each ratio")
 	flag.DurationVar(&p.round, "round", 2*time.Second, "length of one measurement")
 	flag.IntVar(&p.stored, "stored", 1_000_000, "products and orders in the grown store; the grown services hold a fifth")
-	flag.StringVar(&p.only, "only", "", "measure just http, durable, grown, services or services-grown")
+	flag.StringVar(&p.only, "only", "", "measure just http, durable, grown, overload, services, services-grown or services-overload")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -77,7 +77,8 @@ func run(ctx context.Context, out io.Writer, p plan) error {
 		measure func(context.Context, plan, string) ([]result, error)
 	}{
 		{"http", measureHTTP}, {"durable", measureDurable}, {"grown", measureGrown},
-		{"services", measureServices}, {"services-grown", measureServicesGrown},
+		{"overload", measureOverload},
+		{"services", measureServices}, {"services-grown", measureServicesGrown}, {"services-overload", measureServicesOverload},
 	} {
 		if p.only != "" && p.only != group.name {
 			continue
