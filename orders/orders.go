@@ -172,7 +172,7 @@ func (s *Service) replay(ctx context.Context, key *Key) (hangar.OrderCreation, e
 		return hangar.OrderCreation{}, fmt.Errorf("get order %d: %w", first.OrderID, err)
 	}
 	replayed.Order = stored.Order
-	if stored.Change != nil && stored.Change.Kind == Create {
+	if stored.Change != nil && stored.Status == hangar.Pending {
 		return s.replayUnsettled(ctx, stored)
 	}
 	if stored.Status == hangar.Rejected { // since the key was read: now it has the refusal
@@ -322,7 +322,9 @@ func (s *Service) settle(ctx context.Context, stored Stored) (hangar.Order, erro
 	ctx, cancel := settleContext(ctx)
 	defer cancel()
 	defer s.live.enter(stored.ID)()
-
+	if stored.Change.Kind == unreadable {
+		return hangar.Order{}, fmt.Errorf("order %d has a change that cannot be read: it is damaged, or of a later version", stored.ID)
+	}
 	err := s.stock.Hold(ctx, holdFor(stored))
 	crash.At("orders.held")
 	if overtaken(err) {

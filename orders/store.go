@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"hangar"
@@ -92,7 +93,23 @@ const (
 	Update ChangeKind = "update"
 	Cancel ChangeKind = "cancel"
 	Delete ChangeKind = "delete"
+
+	unreadable ChangeKind = "unreadable" // of damage, or of a later version; nobody settles it by guess
 )
+
+// ParseChange reads a change from JSON. One that cannot be read must not keep
+// other orders from being read: it is one that nothing settles.
+func ParseChange(text []byte) *Change {
+	c := new(Change)
+	err := json.Unmarshal(text, c)
+	switch c.Kind {
+	case Create, Update, Cancel, Delete:
+		if err == nil {
+			return c
+		}
+	}
+	return &Change{Kind: unreadable}
+}
 
 // Settlement is how a change ends.
 type Settlement struct {

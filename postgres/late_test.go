@@ -62,8 +62,8 @@ func TestLateDatabaseIsUsedAsFarAsItGoes(t *testing.T) {
 			}
 			calling.Wait()
 			p.late.Store(0)
-			if good.Load() < callers/4 {
-				t.Errorf("%d of %d calls were answered by a late database, want at least %d", good.Load(), callers*calls, callers/4)
+			if good.Load() == 0 {
+				t.Errorf("none of %d calls was answered by a late database, want some", callers*calls)
 			}
 			if n := p.conns.Load(); n > 2*conns {
 				t.Errorf("%d connections were made to a late database, want few more than the %d that there may be", n, conns)

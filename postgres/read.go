@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -114,11 +113,8 @@ func (s *OrderStore) scanOrder(row pgx.CollectableRow) (orders.Stored, error) {
 		})
 	}
 	slices.SortFunc(o.Details, func(a, b hangar.OrderDetail) int { return cmp.Compare(a.ID, b.ID) })
-	if change == nil {
-		return o, nil
-	}
-	if err := json.Unmarshal([]byte(*change), &o.Change); err != nil {
-		return o, fmt.Errorf("change of order %d: %w", o.ID, err)
+	if change != nil {
+		o.Change = orders.ParseChange([]byte(*change))
 	}
 	return o, nil
 }

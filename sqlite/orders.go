@@ -42,6 +42,17 @@ func OpenOrders(ctx context.Context, path string) (*OrderStore, error) {
 	return s, nil
 }
 
+// OpenOrdersBeside opens the file at path for what an operator does beside a
+// store that may be running on it: Parked and Unpark. The other methods are not
+// for it. Error: fs.ErrNotExist.
+func OpenOrdersBeside(ctx context.Context, path string) (*OrderStore, error) {
+	db, err := openBeside(ctx, path, ordersFile)
+	if err != nil {
+		return nil, err
+	}
+	return &OrderStore{db: db, added: make(chan struct{}, 1), relaying: make(chan struct{}, 1)}, nil
+}
+
 // Close finishes the writes that were accepted and lets go of the file.
 func (s *OrderStore) Close() error { return s.db.close() }
 
@@ -170,11 +181,7 @@ func (s *OrderStore) query(ctx context.Context, query string, args ...any) ([]or
 	var found []orders.Stored
 	err := s.db.readers.query(ctx, query, args, func(r *row) error {
 		if n := len(found); n == 0 || found[n-1].ID != r.ColumnInt64(0) {
-			o, err := scanOrder(r)
-			if err != nil {
-				return err
-			}
-			found = append(found, o)
+			found = append(found, scanOrder(r))
 		}
 		if r.ColumnIsNull(7) {
 			return nil
@@ -191,7 +198,7 @@ func (s *OrderStore) query(ctx context.Context, query string, args ...any) ([]or
 	return found, err
 }
 
-func scanOrder(r *row) (orders.Stored, error) {
+func scanOrder(r *row) orders.Stored {
 	o := orders.Stored{
 		Order: hangar.Order{
 			ID:        r.ColumnInt64(0),
@@ -202,13 +209,10 @@ func scanOrder(r *row) (orders.Stored, error) {
 		},
 		ChangedAt: fromMicros(r.ColumnInt64(6)),
 	}
-	if r.ColumnIsNull(4) {
-		return o, nil
+	if !r.ColumnIsNull(4) {
+		o.Change = orders.ParseChange([]byte(r.ColumnText(4)))
 	}
-	if err := json.Unmarshal([]byte(r.ColumnText(4)), &o.Change); err != nil {
-		return o, fmt.Errorf("change of order %d: %w", o.ID, err)
-	}
-	return o, nil
+	return o
 }
 
 // Begin implements orders.Store.

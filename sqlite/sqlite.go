@@ -86,16 +86,37 @@ func openDatabase(ctx context.Context, path string, k kind) (_ *database, err er
 	if err := prepareFile(ctx, path, k); err != nil {
 		return nil, err
 	}
+	return db, db.connect(ctx, path)
+}
+
+// openBeside opens a file that another process may have open. SQLite itself
+// keeps their transactions apart.
+func openBeside(ctx context.Context, path string, k kind) (_ *database, err error) {
+	isNew, err := checkHeader(path, k)
+	if err == nil && isNew {
+		err = fs.ErrNotExist
+	}
+	db := new(database)
+	if err == nil {
+		err = db.connect(ctx, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, db.close()))
+	}
+	return db, nil
+}
+
+func (db *database) connect(ctx context.Context, path string) error {
 	pool, err := openPool(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if db.writer, err = startWriter(ctx, pool); err != nil {
-		return nil, err
+		return err
 	}
 	// Reads are short and never wait for the writer: a few connections do.
 	db.readers, err = openReaders(path, max(4, 2*runtime.NumCPU()))
-	return db, err
+	return err
 }
 
 // prepareFile leaves an up-to-date file at path.
@@ -220,7 +241,10 @@ func (db *database) close() error {
 	if db.readers != nil {
 		errs = append(errs, db.readers.close())
 	}
-	return errors.Join(append(errs, db.lock.Close())...)
+	if db.lock != nil {
+		errs = append(errs, db.lock.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // translate gives the driver's errors that a user can do something about a code.

@@ -19,8 +19,10 @@ import (
 	"hangar/rpc"
 )
 
-// shownText is how many characters of a reason or a body a table shows.
-const shownText = 60
+const (
+	shownText = 60   // characters of a reason or a body that a table shows
+	shownBody = 1000 // bytes of a body that are read for it
+)
 
 // parkedEvent is an event that somebody has to look at. A zero time is one that
 // is not known.
@@ -70,7 +72,7 @@ func parkedSources(broker *nameko.Broker, name string) ([]parkedSource, error) {
 		}
 	}
 	if len(sources) == 0 {
-		return nil, usagef("%q is neither %s nor the name of a queue of events, which begins with evt-", name, strings.Join(names, " nor "))
+		return nil, usagef("%q is neither %s nor the name of a queue of events, which begins with evt-", name, strings.Join(append(names, outboxName), " nor "))
 	}
 	return sources, nil
 }
@@ -100,6 +102,9 @@ func parkedCommand(getenv func(string) string) *cobra.Command {
 others after they were tried again for hours. They stay where they are, until
 "hangar events replay" puts them back.
 
+With a message broker, those are the events that a service failed to handle;
+those that never left the orders' database are listed as orders.outbox.
+
 A handler is named as in the list. That of another service is named by its
 queue, such as evt-orders-order_created--mailer.on_order.`,
 		Example: `  hangar events parked
@@ -108,7 +113,7 @@ queue, such as evt-orders-order_created--mailer.on_order.`,
 	}
 	limit := cmd.Flags().Int("limit", 100, "list at most so many of each handler, the oldest first")
 	asJSON := cmd.Flags().Bool("json", false, "print a line of JSON for each, with more of the body")
-	addFlags(cmd.Flags(), "amqp", "log-level", "log-format")
+	addFlags(cmd.Flags(), "amqp", "orders-db", "data", "log-level", "log-format")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *limit < 1 {
 			return usagef("limit is %d, want 1 or more", *limit)
@@ -136,7 +141,7 @@ they were new. One may be handled twice if this is interrupted, as any event may
 		Args: wrongUsage(cobra.MaximumNArgs(1)),
 	}
 	limit := cmd.Flags().Int("limit", 0, "put back at most so many of each handler; 0 is all")
-	addFlags(cmd.Flags(), "amqp", "log-level", "log-format")
+	addFlags(cmd.Flags(), "amqp", "orders-db", "data", "log-level", "log-format")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *limit < 0 {
 			return usagef("limit is %d, want 0 or more", *limit)
@@ -148,15 +153,38 @@ they were new. One may be handled twice if this is interrupted, as any event may
 	return cmd
 }
 
-// withParked runs do with the places that the arguments name.
+// withParked runs do with the places that the arguments name: the broker's
+// queues, and the outbox, as far as they are configured.
 func withParked(cmd *cobra.Command, getenv func(string) string, args []string, do func(context.Context, []parkedSource) error) error {
 	name := strings.Join(args, "")
+	c, err := loadConfig(cmd.Flags(), getenv)
+	if err != nil {
+		return err
+	}
+	var outbox []parkedSource
+	if name == "" || name == outboxName {
+		p, err := openOutbox(cmd.Context(), c, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		if p != nil {
+			defer p.store.Close()
+			outbox = append(outbox, parkedSource{outboxName, p})
+		}
+	}
+	if len(outbox) > 0 && (c.AMQP == "" || name == outboxName) {
+		return do(cmd.Context(), outbox)
+	}
+	if c.AMQP == "" {
+		return usagef("there is nothing to look into: no orders are in %s; name their database with --data or --orders-db, "+
+			"or a message broker with --amqp", c.Data)
+	}
 	return withBroker(cmd, getenv, slog.LevelError, func(ctx context.Context, broker *nameko.Broker) error {
 		sources, err := parkedSources(broker, name)
 		if err != nil {
 			return err
 		}
-		return do(ctx, sources)
+		return do(ctx, append(sources, outbox...))
 	})
 }
 
