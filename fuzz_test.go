@@ -2,6 +2,7 @@ package hangar_test
 
 import (
 	"encoding/json"
+	"math"
 	"math/big"
 	"regexp"
 	"strconv"
@@ -63,6 +64,44 @@ func roundedHalfUp(t *testing.T, literal string) (units int64, complaint string)
 		return 0, tooHigh
 	}
 	return whole.Int64(), ""
+}
+
+var integerLiteral = regexp.MustCompile(`^[+-]?[0-9]+(\.0*)?([eE][+-]?[0-9]{1,2})?$`)
+
+// FuzzWholeNumber compares with exact arithmetic, where a literal is one that JSON or
+// Python writes for a whole number.
+func FuzzWholeNumber(f *testing.F) {
+	for _, seed := range []string{
+		"1", "-2", "+3", "5.0", "5.5", "1e3", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "9007199254740993.0",
+		"12345678901234567890123", "1e18", "1e19", "0x10", "0x1p4", "1_000", "Infinity", "NaN", "", ".", "-0", "-0.0", "1e-1", "10e-1", "5.", ".0",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, literal string) {
+		n, ok := hangar.WholeNumber(literal)
+		if strings.Trim(literal, "0123456789+-.eE") != "" && ok {
+			t.Fatalf("%q was read as %d, want that it is no whole number", literal, n)
+		}
+		if !integerLiteral.MatchString(literal) {
+			return
+		}
+		exact, valid := new(big.Rat).SetString(strings.TrimPrefix(literal, "+"))
+		if !valid {
+			t.Fatalf("big.Rat cannot read %q", literal)
+		}
+		switch {
+		case !exact.IsInt():
+			if ok {
+				t.Fatalf("%q was read as %d, want that it is no whole number", literal, n)
+			}
+		case exact.Num().IsInt64():
+			if !ok || n != exact.Num().Int64() {
+				t.Fatalf("%q was read as %d, %v, want %v", literal, n, ok, exact.Num())
+			}
+		case !ok || n != math.MaxInt64 && exact.Sign() > 0 || n != math.MinInt64 && exact.Sign() < 0:
+			t.Fatalf("%q was read as %d, %v, want the nearest there is", literal, n, ok)
+		}
+	})
 }
 
 // fuzzBodies calls check with every decoded body.

@@ -140,7 +140,7 @@ func (o object) integer(name string) int64 {
 	case string:
 		n, ok = parseInteger(strings.TrimSpace(v))
 	case json.Number:
-		n, ok = wholeNumber(string(v))
+		n, ok = WholeNumber(string(v))
 	default:
 		ok = false
 	}
@@ -182,8 +182,9 @@ func parseInteger(s string) (int64, bool) {
 	return n, true
 }
 
-// wholeNumber reads a number literal without a fraction: 5, 5.0 and 5e0 alike.
-func wholeNumber(literal string) (int64, bool) {
+// WholeNumber reads a decimal literal without a fraction: 5, 5.0 and 5e0 alike.
+// One outside int64 becomes the nearest there is.
+func WholeNumber(literal string) (n int64, ok bool) {
 	if n, err := strconv.ParseInt(literal, 10, 64); err == nil {
 		return n, true
 	}
@@ -194,16 +195,16 @@ func wholeNumber(literal string) (int64, bool) {
 	return d.saturated(), true
 }
 
-// saturated returns the integer part, or ±10^18 for what is beyond it.
+// saturated returns the integer part, or the nearest that int64 has.
 func (d decimal) saturated() int64 {
-	units, _, ok := d.scaled(0)
-	if !ok {
-		units = 1e18
-	}
+	const enough = 20 // digits, for more than int64
+	places := max(0, min(d.point, enough))
+	digits := (d.digits + strings.Repeat("0", enough))[:places]
 	if d.negative {
-		units = -units
+		digits = "-" + digits
 	}
-	return units
+	n, _ := strconv.ParseInt(digits, 10, 64) // which is 0 without digits, and saturates
+	return n
 }
 
 // checkRange complains of a number outside least to most.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -54,6 +55,9 @@ func pathOf(code hangar.Code) string {
 	return ownExceptions + class.String()
 }
 
+// ownClass is how pathOf spells a code, of whatever version of hangar.
+var ownClass = regexp.MustCompile(`^([A-Z][a-z0-9]*)+$`)
+
 // codeOf returns "" for an exception that stands for no code.
 func codeOf(path string) hangar.Code {
 	switch path {
@@ -66,8 +70,8 @@ func codeOf(path string) hangar.Code {
 	case validationError:
 		return hangar.ValidationError
 	}
-	class, _ := strings.CutPrefix(path, ownExceptions)
-	if class == path {
+	class, isOwn := strings.CutPrefix(path, ownExceptions)
+	if !isOwn || !ownClass.MatchString(class) {
 		return ""
 	}
 	var code strings.Builder

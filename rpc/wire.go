@@ -3,8 +3,6 @@ package rpc
 import (
 	"encoding/json"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -199,19 +197,7 @@ func (i *looseInt) UnmarshalJSON(data []byte) error {
 }
 
 func parseInteger(literal string) (int64, bool) {
-	literal = strings.TrimSpace(literal)
-	n, err := strconv.ParseInt(literal, 10, 64)
-	if err == nil {
-		return n, true
-	}
-	f, err := strconv.ParseFloat(literal, 64)
-	switch {
-	case err != nil || f != math.Trunc(f):
-		return 0, false
-	case math.Abs(f) >= math.MaxInt64:
-		return n, n != 0 // at the end of the range, if it was spelled as an integer
-	}
-	return int64(f), true
+	return hangar.WholeNumber(strings.TrimSpace(literal))
 }
 
 // loosePrice reads a price. One that is none, such as the NaN that PostgreSQL
