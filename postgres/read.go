@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -122,10 +121,9 @@ func (s *OrderStore) scanOrder(row pgx.CollectableRow) (orders.Stored, error) {
 // price reads a number such as -12.50. What a Python service stored that is
 // none, such as NaN, is 0, so that the order can be shown, cancelled or deleted.
 func (s *OrderStore) price(order, line int64, number string) hangar.Price {
-	whole, cents, _ := strings.Cut(number, ".")
-	hundredths, err := strconv.ParseInt(whole+(cents + "00")[:2], 10, 64)
-	if err == nil {
-		return hangar.Price(hundredths)
+	var p hangar.Price
+	if p.UnmarshalJSON([]byte(number)) == nil {
+		return p
 	}
 	if _, known := s.reported.LoadOrStore(line, true); !known {
 		s.log.Warn("the price of a line cannot be read, and is taken for 0", "order", order, "line", line, "price", number)
