@@ -44,12 +44,16 @@ func New(c Config) http.Handler {
 	g := &gateway{Config: c}
 	api := newLimiter(&observer{next: g.mux(g.routes()), log: c.Log}, c.MaxRequests, c.Log)
 	probes := &observer{next: g.mux(g.probes()), log: c.Log, quiet: true}
+	nowhere := &observer{next: endpoint{g, notFound}, log: c.Log}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == livePath || r.URL.Path == readyPath {
+		switch {
+		case r.URL.Path == livePath || r.URL.Path == readyPath:
 			probes.ServeHTTP(w, r)
-			return
+		case r.RequestURI == "*": // ServeMux answers that itself, without a body
+			nowhere.ServeHTTP(w, r)
+		default:
+			api.ServeHTTP(w, r)
 		}
-		api.ServeHTTP(w, r)
 	})
 }
 
