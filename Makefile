@@ -66,8 +66,7 @@ soak: ## load one process and the services for SOAK, without faults and with, an
 FUZZTIME ?= 1m
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME
-	@set -e; grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed 's/func //' | while IFS=: read -r file target; do \
-		echo "== $$target"; $(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); done
+	@sh .ci/fuzz $(GO) $(FUZZTIME)
 
 .PHONY: bench
 bench: ## measure, and print a table of ratios against bare limits of this machine
