@@ -17,10 +17,7 @@ import (
 )
 
 // The products that are sold. There is little of the last one: it runs out.
-var (
-	productIDs = []string{"balloon", "zeppelin", "scarce"}
-	putIn      = map[string]int64{"balloon": 1_000_000_000, "zeppelin": 1_000_000_000, "scarce": 50}
-)
+var putIn = map[string]int64{"balloon": 1_000_000_000, "zeppelin": 1_000_000_000, "scarce": 50}
 
 // purchase is what one client knows of one order.
 type purchase struct {
@@ -72,11 +69,20 @@ func newRecord(url string) *record {
 func (r *record) newPurchase() *purchase {
 	lines := make([]hangar.OrderDetail, 1+rand.IntN(3))
 	for i := range lines {
-		lines[i] = hangar.OrderDetail{ProductID: productIDs[rand.IntN(len(productIDs))], Quantity: 1 + rand.Int64N(3)}
+		lines[i] = hangar.OrderDetail{ProductID: anyProduct(), Quantity: 1 + rand.Int64N(3)}
 	}
 	p := r.purchaseOf(lines...)
 	p.cancel, p.fickle = rand.IntN(4) == 0, rand.IntN(4) == 0
 	return p
+}
+
+// anyProduct returns what somebody wants; the scarce one is not wanted often, as
+// orders of it are refused once it is gone.
+func anyProduct() string {
+	if rand.IntN(10) == 0 {
+		return "scarce"
+	}
+	return []string{"balloon", "zeppelin"}[rand.IntN(2)]
 }
 
 // purchaseOf returns a purchase of those lines, at a price of its own.

@@ -50,6 +50,16 @@ func TestSabotage(t *testing.T) {
 			uncommitted,
 			func(c *counts) int { return c.lost + c.phantom + c.unknown + c.inexact },
 		},
+		{
+			"acknowledge", "acknowledging what is done",
+			func(t *testing.T) *counts { return quiet(t, "acknowledge") },
+			func(c *counts) int { return c.queued },
+		},
+		{
+			"park", "parking of events that nobody can handle",
+			func(t *testing.T) *counts { return quiet(t, "park") },
+			func(c *counts) int { return c.parked },
+		},
 	} {
 		t.Run(s.mechanism, func(t *testing.T) {
 			c := s.counts(t)
@@ -73,7 +83,8 @@ func (c *counts) seen() string {
 	}{
 		{c.lost, "orders lost"}, {c.phantom, "phantom orders"}, {c.doubled, "orders doubled"}, {c.oversold, "products oversold"},
 		{c.inexact, "products with a stock that is not exact"}, {c.unsettled, "orders unsettled"}, {c.outbox, "events left in the outbox"},
-		{c.unknown, "events missing, or of orders that are not there"}, {c.queued, "messages left"}, {c.violation, "wrong answers"},
+		{c.unknown, "events missing, or of orders that are not there"}, {c.queued, "messages left in queues"},
+		{c.parked, "wrong number of parked events"}, {c.violation, "wrong answers"},
 	} {
 		if w.n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", w.n, w.what))
@@ -125,6 +136,21 @@ func unconfirmed(t *testing.T) *counts {
 		f.rabbitmqProxy.set(trouble{})
 	}
 	stop()
+	return f.healWhatCan(t, r)
+}
+
+// quiet runs the services without a mechanism, on a few orders and one event that
+// is poison.
+func quiet(t *testing.T, mechanism string) *counts {
+	f, r := startFleet(t, fleetOption{env: "HANGAR_SABOTAGE=" + mechanism})
+	for range 10 {
+		p := r.newPurchase()
+		waitFor(t, "an order is placed", func() bool { return r.buy(t.Context(), p) })
+	}
+	ch := f.channel(t)
+	defer ch.Close()
+	publishEvent(t, ch, []byte("{"))
+	f.poison++
 	return f.healWhatCan(t, r)
 }
 

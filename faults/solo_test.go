@@ -44,8 +44,25 @@ func startSolo(t *testing.T, env ...string) (*solo, *record) {
 func (s *solo) heal(t *testing.T, r *record) *counts {
 	t.Helper()
 	r.settle(t)
+	s.awaitSettled(t)
 	s.drain(t)
 	return s.check(t, r)
+}
+
+// awaitSettled waits until recovery has settled what clients left, or should
+// have: then the counts say what it has not.
+func (s *solo) awaitSettled(t *testing.T) {
+	t.Helper()
+	store, err := sqlite.OpenOrdersBeside(t.Context(), filepath.Join(s.data, "orders.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	for began := time.Now(); time.Since(began) < drained; time.Sleep(20 * time.Millisecond) {
+		if unsettled, err := store.Unsettled(t.Context(), 0, 1); err == nil && len(unsettled) == 0 {
+			return
+		}
+	}
 }
 
 // check counts. The store does not run.

@@ -52,6 +52,9 @@ func (s *Server) answer(ctx context.Context, d *amqp.Delivery, arrived time.Time
 }
 
 func (s *Server) acknowledge(d *amqp.Delivery) {
+	if crash.Off("acknowledge") {
+		return
+	}
 	if err := d.Ack(false); err != nil {
 		s.willComeAgain(err)
 	}

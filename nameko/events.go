@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"hangar/crash"
 )
 
 // eventRetry is how long an event that failed and could not be set aside is
@@ -110,7 +112,7 @@ func (s *Server) follow(sub subscribed, queue string) handleDelivery {
 		f := failureOf(d, queue, sub.Event)
 		err := s.handleEvent(ctx, sub, f.event, d)
 		switch {
-		case err == nil:
+		case err == nil, crash.Off("park"):
 			return func() { s.acknowledge(d) }
 		case sub.keeps():
 			f = f.again(time.Now())

@@ -42,9 +42,9 @@ func OpenOrders(ctx context.Context, path string) (*OrderStore, error) {
 	return s, nil
 }
 
-// OpenOrdersBeside opens the file at path for what an operator does beside a
-// store that may be running on it: Parked and Unpark. The other methods are not
-// for it. Error: fs.ErrNotExist.
+// OpenOrdersBeside opens the file at path beside a store that may be running on
+// it: to read, and for Unpark. The other methods that write are not for it.
+// Error: fs.ErrNotExist.
 func OpenOrdersBeside(ctx context.Context, path string) (*OrderStore, error) {
 	db, err := openBeside(ctx, path, ordersFile)
 	if err != nil {
