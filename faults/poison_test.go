@@ -22,7 +22,7 @@ func TestF14Poison(t *testing.T) {
 	sent := 0
 	for range runs(1, 20) {
 		for _, p := range poison() {
-			r.flows(t, 10)
+			r.flows(t, 3)
 			if err := ch.PublishWithContext(t.Context(), p.exchange, p.key, false, false, p.message); err != nil {
 				t.Fatal(err)
 			}
