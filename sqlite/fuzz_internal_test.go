@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"hangar"
 	"hangar/orders"
@@ -71,7 +72,7 @@ func FuzzChange(f *testing.F) {
 		if err == nil {
 			err = json.Unmarshal(b, &again)
 		}
-		if diff := cmp.Diff(change, again); err != nil || diff != "" {
+		if diff := cmp.Diff(change, again, cmpopts.EquateEmpty()); err != nil || diff != "" {
 			t.Fatalf("the change %q is stored as %s, %v (-first +second):\n%s", stored, b, err, diff)
 		}
 	})
