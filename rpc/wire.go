@@ -3,6 +3,7 @@ package rpc
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -196,8 +197,15 @@ func (i *looseInt) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// parseInteger reads a whole number. One outside int64 becomes the nearest there
+// is, unless it has an exponent: nobody counts like that.
 func parseInteger(literal string) (int64, bool) {
-	return hangar.WholeNumber(strings.TrimSpace(literal))
+	literal = strings.TrimSpace(literal)
+	n, ok := hangar.WholeNumber(literal)
+	if (n == math.MaxInt64 || n == math.MinInt64) && strings.ContainsAny(literal, "eE") {
+		return 0, false
+	}
+	return n, ok
 }
 
 // loosePrice reads a price. One that is none, such as the NaN that PostgreSQL

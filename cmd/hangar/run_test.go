@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,11 +22,14 @@ func (slowStore) Close() error {
 // and each part has been told to end.
 func TestDrainEndsInTimeWhateverHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var told []string
 		hang := func(name string) []task {
 			return []task{func(ctx context.Context) error {
 				<-ctx.Done()
+				mu.Lock()
 				told = append(told, name)
+				mu.Unlock()
 				time.Sleep(time.Hour)
 				return nil
 			}}
@@ -48,9 +52,11 @@ func TestDrainEndsInTimeWhateverHangs(t *testing.T) {
 		if err == nil {
 			t.Error("draining cut off all parts and says nothing")
 		}
+		mu.Lock()
 		if got, want := strings.Join(told, ", "), "calls, background, callers, transport"; got != want {
 			t.Errorf("these were told to end: %s; want %s", got, want)
 		}
+		mu.Unlock()
 		time.Sleep(time.Hour) // until all that hangs has ended
 	})
 }
