@@ -21,13 +21,15 @@ const openClients = 512
 // measureOverload compares the store at twice the load that saturates it with
 // the store at its best.
 func measureOverload(ctx context.Context, p plan, binary string) (_ []result, err error) {
-	store, err := start(ctx, filepath.Join(p.workDir, "overload.log"), binary, "serve", "--addr", "127.0.0.1:0",
-		"--data", filepath.Join(p.workDir, "overload"))
+	before, undo, where := apart()
+	defer func() { err = errors.Join(err, undo()) }()
+	command := append(before, binary, "serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(p.workDir, "overload"))
+	store, err := start(ctx, filepath.Join(p.workDir, "overload.log"), command[0], command[1:]...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.stop()) }()
-	return overload(ctx, p, store.url, "orders")
+	return overload(ctx, p, store.url, "orders", where)
 }
 
 // measureServicesOverload does the same with the services apart.
@@ -40,10 +42,10 @@ func measureServicesOverload(ctx context.Context, p plan, binary string) (_ []re
 	if err := f.serve(ctx, binary); err != nil {
 		return nil, err
 	}
-	return overload(ctx, p, f.url, "services: orders")
+	return overload(ctx, p, f.url, "services: orders", "everything on the same processors")
 }
 
-func overload(ctx context.Context, p plan, url, what string) ([]result, error) {
+func overload(ctx context.Context, p plan, url, what, where string) ([]result, error) {
 	c := newClient()
 	requests := make([][]byte, overloadProducts)
 	for i := range requests {
@@ -56,7 +58,7 @@ func overload(ctx context.Context, p plan, url, what string) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var completed, waited, best []float64
+	var completed, waited, best, offered []float64
 	for range p.rounds {
 		full, err := closedLoop(ctx, p.round, url, clients, requests)
 		if err != nil {
@@ -72,8 +74,9 @@ func overload(ctx context.Context, p plan, url, what string) ([]result, error) {
 		completed = append(completed, over.rate()/full.rate())
 		waited = append(waited, float64(over.latency())/float64(full.latency()))
 		best = append(best, full.rate())
+		offered = append(offered, over.offered()/full.rate())
 	}
-	detail := fmt.Sprintf("at best %.0f/s, with %d clients", median(best), clients)
+	detail := fmt.Sprintf("at best %.0f/s, with %d clients; then %.2f times that came; %s", median(best), clients, median(offered), where)
 	return []result{
 		{what + " completed at twice the saturating load, against the best", ">= 0.85", median(completed), detail},
 		{what + ": median latency of those, against that at saturation", "<= 2", median(waited), detail},
@@ -121,6 +124,7 @@ func (o *outcomes) note(status int, took time.Duration, err error) {
 }
 
 func (o *outcomes) rate() float64          { return float64(len(o.took)) / o.lasted.Seconds() }
+func (o *outcomes) offered() float64       { return float64(len(o.took)+o.refused) / o.lasted.Seconds() }
 func (o *outcomes) latency() time.Duration { return median(o.took) }
 
 // closedLoop sends from so many clients one request after the other.
