@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
 	"net/http"
@@ -42,6 +43,11 @@ func newLimiter(next http.Handler, most int, log *slog.Logger) *limiter {
 }
 
 func (l *limiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(l.slots) == cap(l.slots) {
+		l.refuse(w, r)
+		return
+	}
+	readAhead(r) // before it takes a slot: who sends slowly holds up nobody else
 	select {
 	case l.slots <- struct{}{}:
 	default:
@@ -51,6 +57,26 @@ func (l *limiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { <-l.slots }()
 	l.next.ServeHTTP(w, r)
 }
+
+// readAhead reads the body as far as anything will be read of it.
+func readAhead(r *http.Request) {
+	if r.ContentLength == 0 {
+		return
+	}
+	var body bytes.Buffer
+	_, err := body.ReadFrom(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		r.Body = io.NopCloser(io.MultiReader(&body, failing{err}))
+		return
+	}
+	r.Body = io.NopCloser(&body)
+}
+
+// failing is a reader of nothing but an error.
+type failing struct{ err error }
+
+// Read implements io.Reader.
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 var (
 	refusal       = []byte(`{"error":"UNAVAILABLE","message":"Too many requests are being worked on. Try again."}` + "\n")

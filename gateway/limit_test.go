@@ -129,3 +129,25 @@ func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 		t.Errorf("50 refusals one after the other made %d lines of log, want 1:\n%s", n, s.log)
 	}
 }
+
+// Who sends a request slowly does not count among those in work.
+func TestSlowClientHoldsUpNobody(t *testing.T) {
+	s := newStore(t)
+	s.serveWith(t, gateway.Config{Orders: s.orders, Products: s.products, MaxRequests: 1})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /products HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", len(odyssey))
+	answers := bufio.NewReader(conn)
+	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("the server answered %q, %v, want that it waits for the body", line, err)
+	}
+	s.want(t, 404, "GET", "/orders/1", "")
+	io.WriteString(conn, odyssey)
+	answers.ReadString('\n') // the end of the first answer
+	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "200 OK") {
+		t.Errorf("the slow request was answered %q, %v, want 200", line, err)
+	}
+}

@@ -163,3 +163,37 @@ func TestPrefetchGoesBeforeRefusals(t *testing.T) {
 		must(t, receive(t, "reply", errs))
 	}
 }
+
+// A call that is delivered again may have been executed: a refusal would say that
+// it was not.
+func TestBusyServiceRefusesNoRedeliveredCall(t *testing.T) {
+	url := hangartest.RabbitMQ(t)
+	broker := newBroker(t, url)
+	client := newClient(t, broker)
+	start(t, newBusyService(broker, 0).Server)() // leaves its queue
+	ch := dial(t, url)
+	deliveries, err := ch.Consume("rpc-busy", "", false, false, false, false, nil)
+	must(t, err)
+	const calls = 8 // twice what runs and waits
+	errs := make(chan error, calls)
+	for range calls {
+		callSlow(t, client, errs)
+	}
+	for range calls {
+		receive(t, "request", deliveries)
+	}
+	must(t, ch.Close())
+	s := newBusyService(broker, 0)
+	start(t, s.Server)
+	go func() {
+		for range calls {
+			<-s.running
+		}
+	}()
+	close(s.finish)
+	for range calls {
+		if err := receive(t, "end of a call", errs); err != nil {
+			t.Errorf("a call that was delivered again: %v, want its reply", err)
+		}
+	}
+}

@@ -109,6 +109,8 @@ func (s *Server) HandleEvent(sub Subscription, h EventHandler) {
 // follow returns what handles the deliveries of a subscription's queue.
 func (s *Server) follow(sub subscribed, queue string) handleDelivery {
 	return func(ctx context.Context, d *amqp.Delivery, _ time.Time) (finish func()) {
+		ctx, cancel := context.WithTimeout(ctx, longestCall)
+		defer cancel()
 		f := failureOf(d, queue, sub.Event)
 		err := s.handleEvent(ctx, sub, f.event, d)
 		switch {

@@ -19,8 +19,9 @@ const (
 	// limit of 2^32 ms, rounded down.
 	longestDelay = 49 * 24 * time.Hour
 
-	// maxParked is how many events of a queue are parked. What does not fit is
-	// tried again instead.
+	// maxParked is how many events of a queue are parked, and how many wait for
+	// each time. What cannot be parked is tried again instead, and what cannot wait
+	// goes back into its queue.
 	maxParked = 100_000
 
 	// maxSetAside is how many events may be on their way to be set aside.
@@ -68,6 +69,8 @@ func queueFor(before, queue, after string) string {
 
 func retryArgs(queue string, delay time.Duration) amqp.Table {
 	return amqp.Table{
+		"x-max-length":              int64(maxParked),
+		"x-overflow":                "reject-publish",
 		"x-message-ttl":             delay.Milliseconds(),
 		"x-dead-letter-exchange":    "",
 		"x-dead-letter-routing-key": queue,

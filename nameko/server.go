@@ -245,7 +245,9 @@ func (s *Server) takeCall(ctx context.Context, in *intake, d amqp.Delivery) {
 		return
 	default:
 	}
-	if s.refusal != nil && s.waiting.Load() >= int64(s.workers) {
+	// One that was delivered before may have been executed: a refusal would say it
+	// was not.
+	if s.refusal != nil && !d.Redelivered && s.waiting.Load() >= int64(s.workers) {
 		s.running.Go(func() { s.refuse(&d) })
 		return
 	}

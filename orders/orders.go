@@ -193,7 +193,7 @@ func (s *Service) replay(ctx context.Context, key *Key) (hangar.OrderCreation, e
 func (s *Service) replayUnsettled(ctx context.Context, stored Stored) (hangar.OrderCreation, error) {
 	settled, err := s.settle(ctx, stored)
 	if hangar.CodeOf(err) != hangar.Unavailable {
-		return hangar.OrderCreation{Order: settled, Replayed: true}, err
+		return hangar.OrderCreation{Order: settled, Replayed: err == nil || isRefusal(err)}, err
 	}
 	if s.live.has(stored.ID) {
 		err = &hangar.Error{

@@ -11,9 +11,13 @@ import (
 )
 
 const (
-	recoverEvery  = 2 * time.Second
-	recoverBatch  = 100
-	sweepKeyEvery = 10 * time.Minute
+	recoverEvery = 2 * time.Second
+	recoverBatch = 100
+
+	// recoverPatience bounds the settling of one order: whoever stops the service
+	// waits for it.
+	recoverPatience = 4 * time.Second
+	sweepKeyEvery   = 10 * time.Minute
 )
 
 // Run settles what was left between two steps, at the start and then every few
@@ -58,6 +62,9 @@ func (s *Service) Recover(ctx context.Context) (int, error) {
 			return settled, err
 		}
 		for _, stored := range batch {
+			if ctx.Err() != nil {
+				return settled, ctx.Err()
+			}
 			after = stored.ID
 			if s.live.has(stored.ID) {
 				continue
@@ -84,6 +91,8 @@ func (s *Service) settleForRecovery(ctx context.Context, stored Stored) (err err
 			err = fmt.Errorf("panic while settling order %d: %v\n%s", stored.ID, p, debug.Stack())
 		}
 	}()
+	ctx, cancel := context.WithTimeout(ctx, recoverPatience)
+	defer cancel()
 	_, err = s.settle(ctx, stored)
 	return err
 }

@@ -122,7 +122,9 @@ func (r *Relay) send(ctx context.Context, events []Event) error {
 		crash.At("orders.published")
 		return nil
 	case ok && r.isHopeless(failure):
-		return BadEvents{{ID: failure.ID, Err: fmt.Errorf("failed %d times, at last: %w", r.tries, failure.Err)}}
+		bad := BadEvents{{ID: failure.ID, Err: fmt.Errorf("failed %d times, at last: %w", r.tries, failure.Err)}}
+		r.failing, r.tries = 0, 0 // its id may be given again
+		return bad
 	default:
 		return fmt.Errorf("publish %d events: %w", len(events), err)
 	}

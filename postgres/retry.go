@@ -3,9 +3,11 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -72,8 +74,15 @@ func alone[T any](ctx context.Context, s *OrderStore, do func(ctx context.Contex
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		defer context.AfterFunc(s.open, cancel)()
-		value, err := do(ctx)
-		answers <- answer{value, err}
+		answers <- func() (a answer) {
+			defer func() { // here nobody else would catch it
+				if p := recover(); p != nil {
+					a.err = fmt.Errorf("panic in a call of the database: %v\n%s", p, debug.Stack())
+				}
+			}()
+			a.value, a.err = do(ctx)
+			return a
+		}()
 	}()
 	select {
 	case a := <-answers:

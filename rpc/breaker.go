@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"hangar"
 	"hangar/nameko"
 )
 
@@ -81,13 +82,13 @@ func (b *breaker) noteFailure(began, now time.Time) (tripped bool) {
 func (b *breaker) note(ctx context.Context, began time.Time, err error, log *slog.Logger) {
 	now := time.Now()
 	switch {
-	case isAnswer(err):
-		if b.noteAnswer(now) {
-			log.Info("the service answers again")
-		}
 	case isFailure(ctx, now.Sub(began), err):
 		if b.noteFailure(began, now) {
 			log.Warn("the service keeps failing and is cut off, except for a call a second", "error", err)
+		}
+	case isAnswer(err):
+		if b.noteAnswer(now) {
+			log.Info("the service answers again")
 		}
 	}
 }
@@ -98,11 +99,15 @@ func isAnswer(err error) bool {
 	return err == nil || raised
 }
 
-// isFailure reports whether a call shows that the service cannot be reached. Its
-// caller may just have left, or have had little time to begin with.
+// isFailure reports whether a call shows that the service cannot be reached, or
+// that what it stands on hangs: then it says so, after a while. The caller may
+// just have left, or have had little time to begin with.
 func isFailure(ctx context.Context, waited time.Duration, err error) bool {
 	if ctx.Err() != nil && (errors.Is(ctx.Err(), context.Canceled) || waited < fairWait) {
 		return false
+	}
+	if waited >= fairWait && nameko.IsError(err, pathOf(hangar.Unavailable)) {
+		return true
 	}
 	return errors.Is(err, nameko.ErrUnknownService) || errors.Is(err, nameko.ErrNoBroker) || errors.Is(err, nameko.ErrNoReply)
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hangar"
 	"hangar/nameko"
 )
 
@@ -101,6 +102,8 @@ func TestFailures(t *testing.T) {
 		{"the deadline had passed before", context.DeadlineExceeded, "late", 0, false},
 		{"a request that cannot be sent", errors.New("too large"), "", 0, false},
 		{"busy", busy("orders"), "", 0, false},
+		{"unavailable at once", nameko.Errorf(pathOf(hangar.Unavailable), "x"), "", 0, false},
+		{"unavailable after long", nameko.Errorf(pathOf(hangar.Unavailable), "x"), "", fairWait, true},
 		{"business", nameko.Errorf(productNotFound, "x"), "", 0, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -158,4 +161,30 @@ func TestPausesEndBeforeTheDeadline(t *testing.T) {
 			t.Errorf("after %d pauses: %v, want some, and to stop before the deadline", n, ctx.Err())
 		}
 	})
+}
+
+func TestPausesOfManyRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for n := range 100 {
+			if !pauseBefore(t.Context(), n) {
+				t.Fatalf("no pause before retry %d, want one", n)
+			}
+		}
+	})
+}
+
+// A retry that was not executed does not hide what is known of the first call.
+func TestWhatWasNotDone(t *testing.T) {
+	for err, want := range map[error]bool{
+		busy("orders"):           true,
+		cutOff("orders"):         true,
+		nameko.ErrNoBroker:       true,
+		nameko.ErrUnknownService: true,
+		nameko.ErrNoReply:        false,
+		nameko.Errorf(pathOf(hangar.Unavailable), "Order 5 is stored"): false,
+	} {
+		if got := nothingDone(err); got != want {
+			t.Errorf("nothingDone(%v) = %v, want %v", err, got, want)
+		}
+	}
 }

@@ -125,7 +125,18 @@ func toWire(err error) error {
 // busy is what a service answers to a call that it has no room for.
 func busy(service string) *nameko.Error {
 	message := fmt.Sprintf("The %s service has too much to do. Nothing was done: try again.", service)
-	return &nameko.Error{Path: pathOf(hangar.Unavailable), Value: message, Args: []any{message}}
+	return &nameko.Error{Path: pathOf(hangar.Unavailable), Value: message, Args: []any{message, nil, busyMark{true}}}
+}
+
+// busyMark is what such an answer carries beside its message.
+type busyMark struct {
+	Busy bool `json:"busy"`
+}
+
+func isBusy(err error) bool {
+	e, ok := errors.AsType[*nameko.Error](err)
+	var mark busyMark
+	return ok && len(e.Args) > 2 && recode(e.Args[2], &mark) == nil && mark.Busy
 }
 
 // replayMark is what an error carries beside its message and details.

@@ -84,7 +84,10 @@ func (p *peer) send(ctx context.Context, c nameko.Call, result any) error {
 	p.retries.deposit()
 	reply, err := p.try(ctx, c)
 	for n := 0; c.Repeatable && mayMend(err) && p.retries.take() && pauseBefore(ctx, n); n++ {
-		reply, err = p.try(ctx, c)
+		var again error
+		if reply, again = p.try(ctx, c); again == nil || !nothingDone(again) {
+			err = again
+		} // else what is known is what the earlier one said: it may have been executed
 	}
 	if err != nil || result == nil {
 		return err

@@ -55,10 +55,15 @@ func mayMend(err error) bool {
 		errors.Is(err, nameko.ErrReplyQueueGone) || errors.Is(err, nameko.ErrNoBroker)
 }
 
+// nothingDone reports whether an error says that a call was not executed.
+func nothingDone(err error) bool {
+	return isBusy(err) || errors.Is(err, errCutOff) || errors.Is(err, nameko.ErrNoBroker) || errors.Is(err, nameko.ErrUnknownService)
+}
+
 // pauseBefore waits before the n-th retry, from 0. It reports false if there is
 // no time for that.
 func pauseBefore(ctx context.Context, n int) bool {
-	pause := min(firstPause<<n, longestPause)
+	pause := min(firstPause<<min(n, 10), longestPause) // further shifts would overflow
 	pause = pause/2 + rand.N(pause/2)
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= pause {
 		return false

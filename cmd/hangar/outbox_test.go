@@ -30,7 +30,9 @@ func TestParkedInTheOutbox(t *testing.T) {
 	}
 	s := serveStore(t, data)
 	defer s.stop()
-	parked := func() bool { return strings.Contains(events("parked").stdout, "orders.outbox   1   order_created   20") }
+	parked := func() bool {
+		return strings.Contains(events("parked").stdout, "orders.outbox   1   order_created   20")
+	}
 	waitFor(t, "the event is parked", parked)
 	if got := events("parked", "orders.outbox", "--json"); got.code != exitOK || !strings.Contains(got.stdout, `"body":"{\"order\": {"`) {
 		t.Errorf("events parked exited with %d: %q %q, want the body", got.code, got.stdout, got.stderr)
