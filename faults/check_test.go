@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"hangar"
@@ -67,6 +68,13 @@ func (r *record) check(t *testing.T, orderStore orders.Store, productStore produ
 	if c.outbox, err = orderStore.Relay(t.Context(), 1000, func(context.Context, []orders.Event) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
+	parked, err := orderStore.Parked(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range parked {
+		c.note(&c.parked, "an event of the outbox is parked: %s", e.Reason)
+	}
 	stored := storedOrders(t, orderStore)
 	r.checkOrders(c, stored)
 	r.checkStock(t, c, productStore, stored)
@@ -122,6 +130,10 @@ func (p *purchase) checkOrder(c *counts, found []hangar.Order) {
 	status := hangar.OrderStatus("missing")
 	if len(found) > 0 {
 		status = found[0].Status
+		if !sameLines(found[0].Details, p.lines) {
+			c.note(&c.lost, "order %d of %s has the lines %v, want %v", found[0].ID, p.key, found[0].Details, p.lines)
+			return
+		}
 	}
 	want := hangar.Confirmed
 	switch {
@@ -139,6 +151,14 @@ func (p *purchase) checkOrder(c *counts, found []hangar.Order) {
 	default:
 		c.note(&c.lost, "order %d of %s is %s, want %s", p.id, p.key, status, want)
 	}
+}
+
+// sameLines compares lines but for their ids.
+func sameLines(a, b []hangar.OrderDetail) bool {
+	return slices.EqualFunc(a, b, func(a, b hangar.OrderDetail) bool {
+		a.ID = b.ID
+		return a == b
+	})
 }
 
 func (r *record) checkStock(t *testing.T, c *counts, productStore products.Store, stored []hangar.Order) {

@@ -3,10 +3,12 @@ package faults_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ var putIn = map[string]int64{"balloon": 1_000_000_000, "zeppelin": 1_000_000_000
 // purchase is what one client knows of one order.
 type purchase struct {
 	key       string
+	lines     []hangar.OrderDetail
 	price     hangar.Price // of its lines, and of no other purchase's: the order is known by it
 	body      string
 	id        int64 // 0 until an answer names it
@@ -92,12 +95,13 @@ func (r *record) purchaseOf(lines ...hangar.OrderDetail) *purchase {
 	price := hangar.Price(len(r.all) + 1)
 	var b strings.Builder
 	for i, l := range lines {
+		lines[i].Price = price
 		if i > 0 {
 			b.WriteByte(',')
 		}
 		fmt.Fprintf(&b, `{"product_id":%q,"price":%q,"quantity":%d}`, l.ProductID, price, l.Quantity)
 	}
-	p := &purchase{key: fmt.Sprintf("key-%d", price), price: price, body: `{"order_details":[` + b.String() + `]}`}
+	p := &purchase{key: fmt.Sprintf("key-%d", price), lines: lines, price: price, body: `{"order_details":[` + b.String() + `]}`}
 	r.all = append(r.all, p)
 	return p
 }
@@ -157,6 +161,13 @@ type answer struct {
 	err    error
 }
 
+// hung reports whether the client has waited in vain, for longer than any
+// deadline of the store.
+func (a answer) hung() bool {
+	timeout, ok := errors.AsType[net.Error](a.err)
+	return ok && timeout.Timeout()
+}
+
 func (a answer) code() string {
 	var e struct{ Error string }
 	if json.Unmarshal(a.body, &e) != nil {
@@ -171,6 +182,8 @@ func (r *record) again(what string, a answer) bool {
 	switch {
 	case r.noneOpen:
 		r.violate("%s was answered %d %s %v, want no failure", what, a.status, a.body, a.err)
+	case a.hung():
+		r.violate("%s had no answer within %v", what, http1.Timeout)
 	case a.status == 0:
 	case a.status == http.StatusServiceUnavailable:
 		if a.header.Get("Retry-After") == "" || a.code() != string(hangar.Unavailable) {
@@ -252,7 +265,7 @@ func send(ctx context.Context, client *http.Client, method, url, body, key strin
 
 const (
 	retryPause = 30 * time.Millisecond // between requests for the same
-	longAgain  = 60 * time.Second      // after which a client gives up
+	longAgain  = 15 * time.Second      // after which a client gives up
 )
 
 // keepBuying has clients buy, so many purchases a second between them, and ask
@@ -303,8 +316,11 @@ func (r *record) watchStock(ctx context.Context) {
 		for id := range r.putIn {
 			var p hangar.Product
 			a := send(ctx, r.client, "GET", r.url+"/products/"+id, "", "")
-			if a.status == http.StatusOK && json.Unmarshal(a.body, &p) == nil {
+			switch {
+			case a.status == http.StatusOK && json.Unmarshal(a.body, &p) == nil:
 				r.see(p)
+			case r.noneOpen && ctx.Err() == nil:
+				r.violate("GET of %s was answered %d %s %v, want no failure", id, a.status, a.body, a.err)
 			}
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -341,7 +357,6 @@ func (r *record) recovered(t *testing.T, since time.Time) time.Duration {
 // settle repeats what is unsettled against a healthy store.
 func (r *record) settle(t *testing.T) {
 	t.Helper()
-	r.panics = false
 	for _, p := range r.all {
 		waitFor(t, p.key+" is settled", func() bool {
 			return p.settled() || r.buy(t.Context(), p) || len(r.violations()) > 0

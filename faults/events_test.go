@@ -1,16 +1,19 @@
 package faults_test
 
 import (
-	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"hangar"
+	"hangar/redis"
 )
+
+// python is how much is put in of each product that only an event takes.
+const python = 1000
 
 // F13: each event comes five times, in any order, to two consumers: those of
 // hangar's orders, whose stock is held, and those of a Python orders service,
@@ -20,17 +23,16 @@ func TestF13EventsDeliveredFiveTimes(t *testing.T) {
 	stop := r.keepBuying(t, 200)
 	defer stop()
 	r.flows(t, runs(100, 2000))
-	events, ofPython := f.events.all(), make(map[string]int64)
+	events, ofPython, stock := f.events.all(), make(map[string]int64), make(map[string]int64)
 	for n := range runs(50, 1000) {
 		id, quantity := fmt.Sprintf("python-%d", n), int64(1+n%3)
-		ofPython[id] = quantity
-		r.putIn[id] = 1000
+		ofPython[id], stock[id] = quantity, python
 		// Two lines of one product, and one of a product that is not there.
 		events = append(events, fmt.Appendf(nil, `{"order": {"id": %d, "order_details": [
 			{"id": 1, "product_id": %q, "price": "99.99", "quantity": %d}, {"id": 2, "product_id": %q, "price": "1.00", "quantity": 1},
 			{"id": 3, "product_id": "gone", "price": "1.00", "quantity": 1}]}}`, 1_000_000+n, id, quantity, id))
 	}
-	putInto(t, r.url, r.putInOf(ofPython))
+	putInto(t, r.url, stock)
 	ch := f.channel(t)
 	defer ch.Close()
 	var five [][]byte
@@ -42,10 +44,8 @@ func TestF13EventsDeliveredFiveTimes(t *testing.T) {
 		publishEvent(t, ch, payload)
 	}
 	stop()
-	waitFor(t, "all events are handled", func() bool { return f.messages(t, eventQueue) == 0 })
-	twice := f.checkTaken(t, r, ofPython)
 	c := f.heal(t, r)
-	c.inexact += twice
+	twice := f.checkTaken(t, c, ofPython)
 	row{"F13: each event delivered 5 times, reordered, to 2 consumers", len(five), c, nil,
 		fmt.Sprintf("%d events applied twice", twice)}.report(t)
 }
@@ -57,35 +57,28 @@ func (e *orderEvents) all() [][]byte {
 	return append([][]byte(nil), e.payloads...)
 }
 
-// putInOf returns how much was put in of the products with these ids.
-func (r *record) putInOf(ids map[string]int64) map[string]int64 {
-	some := make(map[string]int64, len(ids))
-	for id := range ids {
-		some[id] = r.putIn[id]
-	}
-	return some
-}
-
-// checkTaken waits until the stock of each product is less by what its event
-// takes, and one for its second line. It returns how many are less by more. The
-// products leave the record: no order of the database holds them.
-func (f *fleet) checkTaken(t *testing.T, r *record, taken map[string]int64) (twice int) {
+// checkTaken counts the products whose stock is not less by just what their event
+// takes, and one for its second line, after all has ended. It returns how many are
+// less by more.
+func (f *fleet) checkTaken(t *testing.T, c *counts, taken map[string]int64) (twice int) {
 	t.Helper()
-	for id, quantity := range taken {
-		want := r.putIn[id] - quantity - 1
-		var p hangar.Product
-		waitFor(t, "the event of "+id+" is applied", func() bool {
-			a := send(t.Context(), http1, "GET", r.url+"/products/"+id, "", "")
-			return a.status == http.StatusOK && json.Unmarshal(a.body, &p) == nil && p.InStock <= want
-		})
-		if p.InStock != want {
-			twice++
-			t.Errorf("%s: %d in stock after its event, want %d", id, p.InStock, want)
-		}
-		delete(r.putIn, id)
+	store, err := redis.OpenProducts(t.Context(), f.redis.URL, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if a := send(t.Context(), http1, "GET", r.url+"/products/gone", "", ""); a.status != http.StatusNotFound {
-		t.Errorf("GET of a product that only events name: %d %s, want 404", a.status, a.body)
+	defer store.Close()
+	for id, quantity := range taken {
+		want := int64(python - quantity - 1)
+		p, err := store.Product(t.Context(), id)
+		if err != nil || p.InStock != want {
+			c.note(&c.inexact, "%s: %d in stock after its event, %v, want %d", id, p.InStock, err, want)
+		}
+		if p.InStock < want {
+			twice++
+		}
+	}
+	if _, err := store.Product(t.Context(), "gone"); hangar.CodeOf(err) != hangar.ProductNotFound {
+		t.Errorf("a product that only events name: %v, want none", err)
 	}
 	return twice
 }

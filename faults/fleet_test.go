@@ -94,6 +94,7 @@ func (f *fleet) programs() []*program {
 type orderEvents struct {
 	mu       sync.Mutex
 	times    map[int64]int
+	orders   map[int64]hangar.Order
 	payloads [][]byte
 }
 
@@ -123,7 +124,7 @@ func recordEvents(t *testing.T, url string) *orderEvents {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &orderEvents{times: make(map[int64]int)}
+	e := &orderEvents{times: make(map[int64]int), orders: make(map[int64]hangar.Order)}
 	server := nameko.NewServer(broker, "recorder", 0, 0)
 	sub := nameko.Subscription{Source: "orders", Event: hangar.OrderCreatedEvent, Method: "record"}
 	server.HandleEvent(sub, func(_ context.Context, event nameko.Event) error {
@@ -134,6 +135,7 @@ func recordEvents(t *testing.T, url string) *orderEvents {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.times[created.Order.ID]++
+		e.orders[created.Order.ID] = created.Order
 		e.payloads = append(e.payloads, event.Payload)
 		return nil
 	})
@@ -222,11 +224,19 @@ func (f *fleet) checkEvents(c *counts, stored []hangar.Order) {
 			c.note(&c.unknown, "order %d was announced, and never confirmed", id)
 		}
 	}
+	for _, o := range stored {
+		if announced, ok := f.events.orders[o.ID]; ok && !sameLines(o.Details, announced.Details) {
+			c.note(&c.unknown, "order %d was announced with the lines %v, want %v", o.ID, announced.Details, o.Details)
+		}
+	}
 }
 
 // The queues that must be empty when nobody works any more. What is delivered
 // and not acknowledged is in them again by then.
-var workQueues = []string{"rpc-orders", "rpc-products", eventQueue}
+var workQueues = []string{
+	"rpc-orders", "rpc-products", eventQueue,
+	"hangar.retry-" + eventQueue + "-1000", "hangar.retry-" + eventQueue + "-5000", "hangar.retry-" + eventQueue + "-30000",
+}
 
 const eventQueue = "evt-orders-order_created--products.handle_order_created"
 

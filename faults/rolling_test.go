@@ -118,6 +118,7 @@ func (b *balancer) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 
 func (b *balancer) send(r *http.Request, g *gateway) (*http.Response, error) {
 	out := r.Clone(r.Context())
+	out.GetBody = nil // with it, net/http repeats a request that has a key by itself
 	out.URL.Host = g.url[len("http://"):]
 	out.Host = out.URL.Host
 	if r.GetBody != nil {

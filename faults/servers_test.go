@@ -81,7 +81,8 @@ func (f *fleet) awaitUsage(t *testing.T, before []usage) {
 		var now usage
 		waitFor(t, fmt.Sprintf("hangar %s uses as much as before, %v", p.args[1], before[i]), func() bool {
 			now = p.usage(t)
-			return now.Goroutines <= before[i].Goroutines+20 && now.Descriptors <= before[i].Descriptors+20
+			return now.Goroutines <= before[i].Goroutines+20 && now.Descriptors <= before[i].Descriptors+20 &&
+				now.HeapBytes <= 2*before[i].HeapBytes+(16<<20)
 		})
 		t.Logf("hangar %s: %v in the end", p.args[1], now)
 	}

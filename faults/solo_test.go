@@ -187,19 +187,25 @@ func sellOut(t *testing.T, r *record) string {
 		wg.Go(func() { r.buyAgain(t.Context(), p) })
 	}
 	wg.Wait()
-	sold, refused := 0, 0
+	orders, refused, left := 0, 0, int64(units)
 	for _, p := range r.all {
 		if p.id != 0 {
-			sold++
+			orders++
+			left -= p.lines[0].Quantity
 		}
+	}
+	for _, p := range r.all {
 		if p.refused {
 			refused++
 		}
+		if p.refused && p.lines[0].Quantity <= left {
+			t.Errorf("an order of %d units was refused, and %d are left", p.lines[0].Quantity, left)
+		}
 	}
-	if sold+refused != clients {
-		t.Errorf("%d orders and %d refusals, want %d in all", sold, refused, clients)
+	if orders+refused != clients {
+		t.Errorf("%d orders and %d refusals, want %d in all", orders, refused, clients)
 	}
-	return fmt.Sprintf("%d refused", refused)
+	return fmt.Sprintf("%d refused, %d units left", refused, left)
 }
 
 // F17: the disk is full.
