@@ -123,6 +123,7 @@ func TestFailedEventIsTriedAgainAndParked(t *testing.T) {
 	for _, delay := range quickly() {
 		_, err := ch.QueueDeclare(fmt.Sprintf("hangar.retry-%s-%d", failQueue, delay.Milliseconds()), true, false, false, false, amqp.Table{
 			"x-message-ttl": delay.Milliseconds(), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": failQueue,
+			"x-max-length": int64(100_000), "x-overflow": "reject-publish",
 		})
 		must(t, err)
 	}
