@@ -20,6 +20,7 @@ func TestScriptsAreForgotten(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
 	s := db.open(t)
+	wantNil(t, "Put", s.Put(t.Context(), product("a", 10)))
 	for i := range int64(3) {
 		for what, call := range map[string]func() error{
 			"Put":        func() error { return s.Put(t.Context(), product("a", 10)) },
@@ -77,14 +78,14 @@ func TestConnectionsAreCut(t *testing.T) {
 	p := newProxy(t, db.URL)
 	s := openStore(t, p.url, (&logged{}).logger())
 	wantNil(t, "Put", s.Put(t.Context(), product("a", 100_000)))
-	stop := make(chan struct{})
+	stop, done := make(chan struct{}), make(chan struct{}, 1)
 	var cutting, calling sync.WaitGroup
 	cutting.Go(func() {
 		for {
 			select {
 			case <-stop:
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-done: // else a slow machine would never come to anything
 				p.cut()
 			}
 		}
@@ -98,6 +99,10 @@ func TestConnectionsAreCut(t *testing.T) {
 				}
 				if _, err := s.Product(t.Context(), "a"); err != nil {
 					t.Errorf("Product, while connections are cut: %v, want no error", err)
+				}
+				select {
+				case done <- struct{}{}:
+				default:
 				}
 			}
 		})
