@@ -210,7 +210,7 @@ func sellOut(t *testing.T, r *record) string {
 
 // F17: the disk is full.
 func TestF17DiskFull(t *testing.T) {
-	data := smallDisk(t, "8m")
+	data := smallDisk(t, "32m") // room for both write-ahead logs, of 4 MiB, and their files
 	s := newSolo(t, data)
 	s.start(t)
 	putInto(t, s.url, putIn)
