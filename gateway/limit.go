@@ -25,7 +25,7 @@ const (
 
 // limiter refuses requests while as many are in work as may be, so that those
 // take no longer than they would without the others. A refusal costs little: its
-// answer is prepared, and nothing is read, parsed or logged for it.
+// answer is prepared, and nothing is parsed or logged for it.
 type limiter struct {
 	next  http.Handler
 	slots chan struct{} // one for each request in work

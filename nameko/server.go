@@ -85,7 +85,7 @@ func (s *Server) Handle(name string, signature Signature, h Handler) {
 // RefuseWhenBusy makes the service answer a call with e, at once, while all
 // workers are busy and as many calls as there are workers wait for one. So what
 // it takes is answered in time, however many call. Of what is refused nothing is
-// executed. Events wait, always. A prefetch that was given to NewServer must
+// executed: so a call that is delivered again waits, and so do events, always. A prefetch that was given to NewServer must
 // exceed twice the workers for this to happen. It must be called before Run.
 func (s *Server) RefuseWhenBusy(e *Error) { s.refusal = encodeError(e) }
 
