@@ -7,10 +7,10 @@
 //
 // One process, everything in it:
 //
-//	HTTP ─▶ gateway ─┬─▶ orders.Service ──▶ sqlite (orders.db)
+//	HTTP ─▶ gateway ─┬─▶ orders.Service ──▶ sqlite (hangar.db)
 //	                 │        │ Hold            │ outbox
 //	                 │        ▼                 ▼ order_created
-//	                 └─▶ products.Service ─▶ sqlite (products.db)
+//	                 └─▶ products.Service ─▶ sqlite (hangar.db)
 //
 // Separate services are the same parts with a message broker between them: the
 // gateway and the orders service then hold a client where they hold a

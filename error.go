@@ -19,6 +19,7 @@ const (
 	ProductNotFound      Code = "PRODUCT_NOT_FOUND"      // no such product
 	OrderNotFound        Code = "ORDER_NOT_FOUND"        // no such order
 	MethodNotAllowed     Code = "METHOD_NOT_ALLOWED"     // the route exists, for other methods
+	Forbidden            Code = "FORBIDDEN"              // a browser sent it for a page of an origin that may not
 	OutOfStock           Code = "OUT_OF_STOCK"           // Details maps product ids to a Shortage
 	OrderNotConfirmed    Code = "ORDER_NOT_CONFIRMED"    // only a confirmed order can be changed this way
 	Conflict             Code = "CONFLICT"               // somebody else changed the same thing meanwhile

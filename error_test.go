@@ -137,9 +137,13 @@ func TestPages(t *testing.T) {
 	for limit, want := range map[int]hangar.Code{
 		-1: hangar.ValidationError, 0: hangar.ValidationError, 1: "", hangar.MaxPageSize: "", hangar.MaxPageSize + 1: hangar.ValidationError,
 	} {
-		if code := hangar.CodeOf(hangar.CheckPageLimit(limit)); code != want {
-			t.Errorf("CheckPageLimit(%d): %q, want %q", limit, code, want)
+		for _, q := range []interface{ Validate() error }{hangar.ProductQuery{Limit: limit}, hangar.OrderQuery{Limit: limit}} {
+			if code := hangar.CodeOf(q.Validate()); code != want {
+				t.Errorf("%+v.Validate(): %q, want %q", q, code, want)
+			}
 		}
 	}
-	wantComplaints(t, "CheckPageLimit(0)", hangar.CheckPageLimit(0), decode(t, `{"limit": ["Must be at least 1."]}`))
+	tooLow := decode(t, `{"limit": ["Must be at least 1."]}`)
+	wantComplaints(t, "Validate", hangar.ProductQuery{}.Validate(), tooLow)
+	wantComplaints(t, "Validate", hangar.OrderQuery{}.Validate(), tooLow)
 }

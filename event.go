@@ -2,8 +2,11 @@ package hangar
 
 import "context"
 
-// OrdersService is the name of the service that publishes the order events.
-const OrdersService = "orders"
+// The names of the services that publish events.
+const (
+	OrdersService   = "orders"
+	ProductsService = "products"
+)
 
 // OrderCreatedEvent is the event type of OrderCreated.
 const OrderCreatedEvent = "order_created"
@@ -19,4 +22,26 @@ type OrderCreated struct {
 // is delivered again, and one that succeeded may be.
 type OrderEvents interface {
 	HandleOrderCreated(ctx context.Context, e OrderCreated) error
+}
+
+// OrderChangedEvent is the event type of OrderChanged.
+const OrderChangedEvent = "order_changed"
+
+// OrderChanged says that an order is about to be changed, cancelled or deleted:
+// whoever has it stored must read it again from now on. It comes before the change
+// takes effect, at least once for each; that it is Unsettled until then tells what
+// is read meanwhile from what may be stored. It is for caches, and is not kept for
+// those who are away.
+type OrderChanged struct {
+	ID      int64 `json:"id"`
+	Version int64 `json:"version"` // that the change gives the order
+}
+
+// ProductChangedEvent is the event type of ProductChanged.
+const ProductChangedEvent = "product_changed"
+
+// ProductChanged says that a product was created, replaced, restocked or deleted. It
+// does not say that its stock was held. Like OrderChanged it is for caches.
+type ProductChanged struct {
+	ID string `json:"id"`
 }

@@ -217,6 +217,13 @@ func (c complaints) checkRange(field string, n, least, most int64) {
 	}
 }
 
+// checkKey complains of an idempotency key that is too long, or no text.
+func (c complaints) checkKey(key string) {
+	if key != "" {
+		c.checkText("Idempotency-Key", key, MaxIdempotencyKey)
+	}
+}
+
 // checkText complains of text that is empty, longer than most characters, not
 // UTF-8, or has a NUL, which PostgreSQL cannot store.
 func (c complaints) checkText(field, s string, most int) {

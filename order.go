@@ -27,6 +27,9 @@ const (
 	Cancelled OrderStatus = "cancelled" // its stock was given back
 )
 
+// orderStatuses are all that an order can have.
+var orderStatuses = []OrderStatus{Pending, Confirmed, Rejected, Cancelled}
+
 // Order is what somebody ordered.
 type Order struct {
 	ID        int64         `json:"id"`
@@ -35,6 +38,10 @@ type Order struct {
 	Version   int64         `json:"version,omitempty"` // rises with each change
 	Hold      string        `json:"hold,omitempty"`    // a UUID; see HoldID
 	CreatedAt time.Time     `json:"created_at,omitzero"`
+
+	// Unsettled says that a change of the order is under way: Version is that of
+	// the change, the rest is as before.
+	Unsettled bool `json:"unsettled,omitempty"`
 }
 
 // OrderDetail is a line of an order.
@@ -111,9 +118,7 @@ func ParseNewOrder(v any) (NewOrder, error) {
 func (n NewOrder) Validate() error {
 	c := complaints{}
 	checkDetails(c, n.Details, OrderDetail.check)
-	if n.IdempotencyKey != "" {
-		c.checkText("Idempotency-Key", n.IdempotencyKey, MaxIdempotencyKey)
-	}
+	c.checkKey(n.IdempotencyKey)
 	return c.err()
 }
 
@@ -269,8 +274,8 @@ type OrderService interface {
 	// Order returns one order. Error: OrderNotFound.
 	Order(ctx context.Context, id int64) (Order, error)
 
-	// ListOrders returns a page of orders. Error: ValidationError for a limit
-	// out of range.
+	// ListOrders returns a page of orders. Error: ValidationError for a query
+	// that is not valid.
 	ListOrders(ctx context.Context, q OrderQuery) (Page[Order], error)
 
 	// UpdateOrder changes lines of a confirmed order and what it holds.
@@ -285,6 +290,9 @@ type OrderService interface {
 	// DeleteOrder removes an order and gives its stock back. Errors:
 	// OrderNotFound, Conflict.
 	DeleteOrder(ctx context.Context, id int64) error
+
+	// OutboxStatistics says how far the delivery of events has come.
+	OutboxStatistics(ctx context.Context) (OutboxStatistics, error)
 }
 
 // NewOrderNotFound returns the error for an order that is not there. The id is

@@ -1,5 +1,7 @@
 package hangar
 
+import "slices"
+
 // Page sizes, in rows.
 const (
 	DefaultPageSize = 100
@@ -15,15 +17,50 @@ type Page[T any] struct {
 
 // ProductQuery asks for a page of products, by id in byte order.
 type ProductQuery struct {
-	After string // the page begins after this id; "" is the beginning
-	Limit int    // 1 to MaxPageSize
+	Prefix string // of the ids, up to MaxProductID characters; "" is all
+	After  string // the page begins after this id; "" is the beginning
+	Limit  int    // 1 to MaxPageSize
+}
+
+// Validate returns a ValidationError for a limit out of range, or a prefix that
+// no id can have.
+func (q ProductQuery) Validate() error {
+	c := complaints{}
+	c.checkRange("limit", int64(q.Limit), 1, MaxPageSize)
+	if q.Prefix != "" {
+		c.checkText("prefix", q.Prefix, MaxProductID)
+	}
+	return c.err()
+}
+
+// End returns the first text, in byte order, that comes after all ids with the
+// prefix. It is "" if there is no such end.
+func (q ProductQuery) End() string {
+	if q.Prefix == "" {
+		return ""
+	}
+	end := []byte(q.Prefix)
+	end[len(end)-1]++ // it was no 0xff: UTF-8 has none
+	return string(end)
 }
 
 // OrderQuery asks for a page of orders, by id.
 type OrderQuery struct {
-	After       int64 // the page begins after this id; 0 is the beginning
-	Limit       int   // 1 to MaxPageSize
+	Status      OrderStatus // "" is all
+	After       int64       // the page begins after this id; 0 is the beginning
+	Limit       int         // 1 to MaxPageSize
 	NewestFirst bool
+}
+
+// Validate returns a ValidationError for a limit out of range, or a status that
+// there is not.
+func (q OrderQuery) Validate() error {
+	c := complaints{}
+	c.checkRange("limit", int64(q.Limit), 1, MaxPageSize)
+	if q.Status != "" && !slices.Contains(orderStatuses, q.Status) {
+		c.add("status", "Must be one of: pending, confirmed, rejected, cancelled.")
+	}
+	return c.err()
 }
 
 // NewPage makes a page of limit+1 rows that were asked for, of which the last
@@ -33,11 +70,4 @@ func NewPage[T any](rows []T, limit int) Page[T] {
 		return Page[T]{Items: rows[:limit], More: true}
 	}
 	return Page[T]{Items: rows}
-}
-
-// CheckPageLimit returns a ValidationError for a limit outside 1 to MaxPageSize.
-func CheckPageLimit(limit int) error {
-	c := complaints{}
-	c.checkRange("limit", int64(limit), 1, MaxPageSize)
-	return c.err()
 }

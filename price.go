@@ -146,6 +146,9 @@ func parseDecimal(s string) (decimal, bool) {
 }
 
 func parseExponent(s string) (int, bool) {
+	if strings.TrimLeft(strings.TrimLeft(s, "+-"), "0123456789") != "" { // ParseInt does not look beyond what is out of range
+		return 0, false
+	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0, false

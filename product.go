@@ -71,6 +71,10 @@ type ProductService interface {
 	// CreateProduct creates a product. Errors: ValidationError, ProductExists.
 	CreateProduct(ctx context.Context, p Product) error
 
+	// EditProduct changes a product but for its stock, and returns it as it is
+	// then. Errors: ValidationError, ProductNotFound.
+	EditProduct(ctx context.Context, e ProductEdit) (Product, error)
+
 	// Product returns one product. Error: ProductNotFound.
 	Product(ctx context.Context, id string) (Product, error)
 
@@ -78,11 +82,19 @@ type ProductService interface {
 	Products(ctx context.Context, ids []string) ([]Product, error)
 
 	// ListProducts returns a page of the catalogue. Error: ValidationError for
-	// a limit out of range.
+	// a query that is not valid.
 	ListProducts(ctx context.Context, q ProductQuery) (Page[Product], error)
 
 	// DeleteProduct removes a product. Error: ProductNotFound.
 	DeleteProduct(ctx context.Context, id string) error
+
+	// Restock adds to what is in stock of a product, once per idempotency key.
+	// The errors change nothing, and are not kept: the same key may succeed
+	// later. Errors: ValidationError, ProductNotFound, IdempotencyKeyReused.
+	Restock(ctx context.Context, r Restock) (Restocked, error)
+
+	// StockStatistics says what the instance that answers was asked to hold.
+	StockStatistics(ctx context.Context) (StockStatistics, error)
 }
 
 // NewProductNotFound returns the error for a product that is not there.

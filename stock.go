@@ -26,6 +26,26 @@ type Hold struct {
 	Before map[string]int64
 }
 
+// Validate returns a ValidationError if h can never be held.
+func (h Hold) Validate() error {
+	fields := map[string]any{}
+	if h.ID == "" || len(h.ID) > MaxIdempotencyKey {
+		fields["hold_id"] = []string{"Must have 1 to 255 characters."}
+	}
+	if h.Version < 1 {
+		fields["version"] = []string{"Must be at least 1."}
+	}
+	for id, quantity := range h.Quantities {
+		if quantity < 1 || quantity > MaxInteger {
+			fields["quantities"] = map[string]any{id: []string{"Must be at least 1."}}
+		}
+	}
+	if len(fields) > 0 {
+		return NewValidationError(fields)
+	}
+	return nil
+}
+
 // Stock holds products for orders.
 type Stock interface {
 	// Hold makes the order hold exactly what h says, all lines or none.

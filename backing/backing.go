@@ -25,7 +25,7 @@ import (
 const user = "hangar"
 
 // startTimeout bounds how long a server has to answer.
-const startTimeout = 90 * time.Second
+const startTimeout = 3 * time.Minute
 
 // Life is how long a server lives unless it is stopped.
 type Life int
@@ -44,6 +44,7 @@ type Server struct {
 	life  Life
 	kind  kind
 	parts []*part // in the order in which they start
+	ports []reservation
 
 	mu     sync.Mutex
 	vhosts []string // of a RabbitMQ: made, and given to nobody yet
@@ -90,11 +91,13 @@ func start(ctx context.Context, name, dir string, life Life) (*Server, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3)
+	ports, reserved, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	return launch(ctx, dir, life, state{Kind: name, Ports: ports})
+	s, err := launch(ctx, dir, life, state{Kind: name, Ports: ports})
+	s.ports = reserved
+	return s, err
 }
 
 // Attach returns the server that runs in a folder, or restarts the one that did.
@@ -234,24 +237,42 @@ func (s *Server) Restart(ctx context.Context) error {
 	return s.run(ctx, st)
 }
 
-// freePorts returns ports that nothing listens on now. They lie below those
-// that systems give to clients: while a server is down, a client that dials it
-// again and again could else be given its port.
-func freePorts(n int) ([]int, error) {
+// reservation keeps other processes from choosing a port, also while no server
+// listens there: it is a UDP socket on the same port, which ends with its process.
+type reservation net.PacketConn
+
+// freePorts returns ports that nothing listens on now, and that nobody has
+// reserved. They lie below those that systems give to clients: while a server is
+// down, a client that dials it again and again could else be given its port.
+func freePorts(n int) (ports []int, reserved []reservation, err error) {
 	const lowest, highest, attempts = 10_000, 30_000, 1_000
-	var ports []int
 	for range attempts {
 		port := lowest + rand.IntN(highest-lowest)
-		listener, err := net.Listen("tcp", loopback(port))
+		r, err := reserve(port)
 		if err != nil {
 			continue
 		}
-		defer listener.Close() // all stay open until each has its own
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
+		ports, reserved = append(ports, port), append(reserved, r)
+		if len(ports) == n {
+			return ports, reserved, nil
 		}
 	}
-	return nil, fmt.Errorf("no free ports from %d to %d", lowest, highest)
+	return nil, nil, fmt.Errorf("no free ports from %d to %d", lowest, highest)
+}
+
+func reserve(port int) (reservation, error) {
+	r, err := net.ListenPacket("udp", loopback(port))
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", loopback(port))
+	if err == nil {
+		err = listener.Close()
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

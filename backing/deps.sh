@@ -1,12 +1,14 @@
 #!/bin/sh
-# Installs the servers that package backing runs, with apt-get where that may be
-# done, and else says what to install. Nothing that it installs is started.
+# Installs the servers that package backing runs, and the browser that tests look
+# at pages with, with apt-get where that may be done, and else says what to install.
+# Nothing that it installs is started.
 set -eu
 
 missing=
 [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null || command -v postgres)" ] || missing="$missing postgresql"
 command -v redis-server >/dev/null || missing="$missing redis-server"
 [ -e /usr/lib/rabbitmq/bin/rabbitmq-server ] || command -v rabbitmq-server >/dev/null || missing="$missing rabbitmq-server"
+[ -n "$(command -v chromium || command -v chromium-browser || command -v google-chrome)" ] || missing="$missing chromium"
 [ -n "$missing" ] || exit 0
 
 root=
@@ -18,8 +20,8 @@ if [ "$root" = none ] || ! command -v apt-get >/dev/null; then
 Not installed:$missing
 Tests that need them are skipped. To install them:
   Debian, Ubuntu   apt-get install$missing
-  Fedora           dnf install postgresql-server redis rabbitmq-server
-  macOS            brew install postgresql redis rabbitmq
+  Fedora           dnf install postgresql-server redis rabbitmq-server chromium
+  macOS            brew install postgresql redis rabbitmq chromium
 MESSAGE
 	exit 0
 fi

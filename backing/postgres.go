@@ -35,7 +35,7 @@ func (postgres) commands(ctx context.Context, dir string, ports []int) ([]comman
 		name: binary,
 		args: []string{
 			"-D", data, "-p", strconv.Itoa(ports[0]), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-			"-c", "max_connections=200",
+			"-c", "max_connections=500",
 		},
 		as:     as,
 		stopBy: syscall.SIGINT,  // fast: does not wait for clients to leave

@@ -35,7 +35,7 @@ type part struct {
 }
 
 // endTimeout bounds how long a process has to end.
-const endTimeout = 30 * time.Second
+const endTimeout = 3 * time.Minute
 
 // start starts a process whose log goes to the folder.
 func (c command) start(dir string, ports []int, life Life) (*part, error) {

@@ -172,7 +172,8 @@ func (r *record) checkStock(t *testing.T, c *counts, productStore products.Store
 			held[id] += n
 		}
 	}
-	for id, n := range r.putIn {
+	for id := range r.putIn {
+		n := r.putInOf(id)
 		p, err := productStore.Product(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)

@@ -53,10 +53,14 @@ type record struct {
 	// noneOpen says that no request may fail, not even for a while.
 	noneOpen bool
 
-	putIn map[string]int64 // units of each product
+	// allLeave says that no client asks again after an unknown outcome.
+	allLeave bool
+
+	putIn map[string]int64 // units of each product, before any were added
 
 	mu        sync.Mutex
 	all       []*purchase
+	restocks  []*restock
 	answers   int              // that settle something
 	lastSent  time.Time        // when the latest request was sent that was answered so
 	unknown   int              // outcomes that were unknown, or not yet
@@ -75,7 +79,7 @@ func (r *record) newPurchase() *purchase {
 		lines[i] = hangar.OrderDetail{ProductID: anyProduct(), Quantity: 1 + rand.Int64N(3)}
 	}
 	p := r.purchaseOf(lines...)
-	p.cancel, p.fickle = rand.IntN(4) == 0, rand.IntN(4) == 0
+	p.cancel, p.fickle = rand.IntN(4) == 0, r.allLeave || rand.IntN(4) == 0
 	return p
 }
 
@@ -236,9 +240,10 @@ func (r *record) order(ctx context.Context, p *purchase) bool {
 	return true
 }
 
-// http1 is how clients ask.
+// http1 is how clients ask. They wait for far longer than any deadline of the
+// store, so that a machine that is busy is not taken for a request that hangs.
 var http1 = &http.Client{
-	Timeout:   20 * time.Second,
+	Timeout:   time.Minute,
 	Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 }
 
@@ -265,11 +270,11 @@ func send(ctx context.Context, client *http.Client, method, url, body, key strin
 
 const (
 	retryPause = 30 * time.Millisecond // between requests for the same
-	longAgain  = 15 * time.Second      // after which a client gives up
+	longAgain  = time.Minute           // after which a client gives up
 )
 
-// keepBuying has clients buy, so many purchases a second between them, and ask
-// again where the outcome is open, until stop is called.
+// keepBuying has clients buy, so many purchases a second between them, and one add
+// to the stock. All ask again where the outcome is open, until stop is called.
 func (r *record) keepBuying(t *testing.T, rate int) (stop func()) {
 	t.Helper()
 	const clients = 24
@@ -277,6 +282,7 @@ func (r *record) keepBuying(t *testing.T, rate int) (stop func()) {
 	pace := time.NewTicker(time.Second / time.Duration(rate))
 	var wg sync.WaitGroup
 	wg.Go(func() { r.watchStock(ctx) })
+	wg.Go(func() { r.keepRestocking(ctx) })
 	for range clients {
 		wg.Go(func() {
 			for {
@@ -362,6 +368,7 @@ func (r *record) settle(t *testing.T) {
 			return p.settled() || r.buy(t.Context(), p) || len(r.violations()) > 0
 		})
 	}
+	r.settleRestocks(t)
 }
 
 // succeeded returns how many of the purchases whose clients stayed were settled

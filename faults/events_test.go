@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"hangar"
 	"hangar/redis"
 )
@@ -43,6 +41,7 @@ func TestF13EventsDeliveredFiveTimes(t *testing.T) {
 	for _, payload := range five {
 		publishEvent(t, ch, payload)
 	}
+	ch.flush(t)
 	stop()
 	c := f.heal(t, r)
 	twice := f.checkTaken(t, c, ofPython)
@@ -85,8 +84,5 @@ func (f *fleet) checkTaken(t *testing.T, c *counts, taken map[string]int64) (twi
 
 func publishEvent(t *testing.T, ch *brokerChannel, payload []byte) {
 	t.Helper()
-	message := amqp.Publishing{ContentType: "application/json", ContentEncoding: "utf-8", DeliveryMode: 2, Body: payload}
-	if err := ch.PublishWithContext(t.Context(), "orders.events", "order_created", false, false, message); err != nil {
-		t.Fatal(err)
-	}
+	ch.publish(t, "orders.events", "order_created", message(string(payload)))
 }

@@ -21,7 +21,7 @@ func TestF01OrdersServiceCrashesAtEachPoint(t *testing.T) {
 // F2: the products service ends around the hold, and before it acknowledges.
 func TestF02ProductsServiceCrashesAtEachPoint(t *testing.T) {
 	f, r := startFleet(t, fleetOption{})
-	points := []string{"products.hold", "products.held", "products.take", "products.taken", "nameko.executed", "nameko.replied"}
+	points := []string{"products.hold", "products.held", "products.take", "products.taken", "products.restock", "products.restocked", "nameko.executed", "nameko.replied"}
 	recoveries := f.crashAtEach(t, r, f.products[0], points)
 	row{"F2: products service crashes at each step", len(recoveries), f.heal(t, r), recoveries, f.redelivered()}.report(t)
 }

@@ -23,15 +23,14 @@ func TestF14Poison(t *testing.T) {
 	for range runs(1, 20) {
 		for _, p := range poison() {
 			r.flows(t, 3)
-			if err := ch.PublishWithContext(t.Context(), p.exchange, p.key, false, false, p.message); err != nil {
-				t.Fatal(err)
-			}
+			ch.publish(t, p.exchange, p.key, p.message)
 			sent++
 			if p.exchange == "orders.events" {
 				f.poison++
 			}
 		}
 	}
+	ch.flush(t)
 	r.flows(t, 100)
 	stop()
 	settled, of := r.succeeded()

@@ -5,12 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -44,7 +41,6 @@ type program struct {
 // process is a program that runs, or did.
 type process struct {
 	cmd    *exec.Cmd
-	url    string // "" for one without a gateway
 	log    *tail
 	exited chan struct{}
 	err    error // of Wait, once exited is closed
@@ -88,9 +84,6 @@ func (p *program) start(t *testing.T, env ...string) bool {
 	p.process = run
 	lines := bufio.NewScanner(stdout)
 	serves := lines.Scan()
-	if i := strings.Index(lines.Text(), "http://"); i >= 0 {
-		run.url, _, _ = strings.Cut(lines.Text()[i:], " ")
-	}
 	go func() {
 		for lines.Scan() { // Wait may only be called when all is read
 		}
@@ -192,22 +185,6 @@ func (l *tail) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(l.text)
-}
-
-// freeAddr returns an address that stays a program's own however often it is
-// started: it lies below those that systems give to clients.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
-		listener, err := net.Listen("tcp", addr)
-		if err == nil {
-			listener.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // waitFor waits until something is so.

@@ -4,16 +4,16 @@ import (
 	"bytes"
 	"io"
 	"net"
-	"net/url"
 	"sync"
 	"testing"
 	"time"
+
+	"hangar/hangartest"
 )
 
 // proxy stands in front of a server and does to what passes what a network does.
 type proxy struct {
-	url  string // of the server, through the proxy
-	addr string // of the server
+	url string // of the server, through the proxy
 
 	mu    sync.Mutex
 	now   trouble
@@ -34,41 +34,19 @@ type trouble struct {
 // newProxy returns a proxy in front of the server at that URL.
 func newProxy(t *testing.T, server string) *proxy {
 	t.Helper()
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{addr: u.Host, conns: make(map[net.Conn]bool)}
-	u.Host = listener.Addr().String()
-	p.url = u.String()
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			in, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { p.pass(in) })
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
+	p := &proxy{conns: make(map[net.Conn]bool)}
+	p.url = hangartest.Between(t, server, p.pass, func() {
 		p.set(trouble{})
 		p.cut()
-		serving.Wait()
-	})
+	}).String()
 	return p
 }
 
 // pass copies both ways until either side ends.
-func (p *proxy) pass(in net.Conn) {
+func (p *proxy) pass(in net.Conn, addr string) {
 	defer p.forget(in)
 	p.know(in) // a hole takes connections too
-	out, err := net.Dial("tcp", p.addr)
+	out, err := net.Dial("tcp", addr)
 	if err != nil {
 		return
 	}

@@ -16,7 +16,7 @@ func TestF15RollingRestart(t *testing.T) {
 	f, r := startFleet(t, fleetOption{replicas: 2})
 	b := newBalancer(t, f.urls)
 	r.url = "http://store"
-	r.client = &http.Client{Timeout: 30 * time.Second, Transport: b}
+	r.client = &http.Client{Timeout: http1.Timeout, Transport: b}
 	r.noneOpen = true
 	stop := r.keepBuying(t, 300)
 	defer stop()
@@ -26,9 +26,8 @@ func TestF15RollingRestart(t *testing.T) {
 			r.flows(t, 50)
 			p.drain(t)
 			p.start(t)
-			if p.url != "" {
-				b.awaitReady(t)
-			}
+			b.awaitReady(t)
+			f.awaitConsumers(t)
 			restarts++
 		}
 	}

@@ -97,7 +97,8 @@ func (c *counts) seen() string {
 // point, and counts.
 func crashed(t *testing.T, mechanism, point string) *counts {
 	s, r := startSolo(t, "HANGAR_SABOTAGE="+mechanism)
-	stop := r.keepBuying(t, 2000) // many at once, so that each end meets some
+	r.allLeave = mechanism == "recovery" // a client that asks again does what recovery would
+	stop := r.keepBuying(t, 2000)        // many at once, so that each end meets some
 	defer stop()
 	for range 5 {
 		r.flows(t, 20)
@@ -116,6 +117,13 @@ func (r *record) settleWhatCan(t *testing.T) {
 	for _, p := range r.all {
 		for range 3 {
 			if p.settled() || r.buy(t.Context(), p) {
+				break
+			}
+		}
+	}
+	for _, s := range r.restocks {
+		for range 3 {
+			if s.added || r.add(t.Context(), s) {
 				break
 			}
 		}
@@ -150,6 +158,7 @@ func quiet(t *testing.T, mechanism string) *counts {
 	ch := f.channel(t)
 	defer ch.Close()
 	publishEvent(t, ch, []byte("{"))
+	ch.flush(t)
 	f.poison++
 	return f.healWhatCan(t, r)
 }

@@ -61,23 +61,30 @@ func TestF06RabbitMQAway(t *testing.T) {
 			t.Errorf("hangar %s grew without the broker from %v to %v", p.args[1], soon[i], late[i])
 		}
 	}
-	f.awaitUsage(t, before)
+	awaitUsage(t, f.programs(), before)
 	row{fmt.Sprintf("F6: RabbitMQ away for %v", away), 1, f.heal(t, r), recoveries, f.redelivered()}.report(t)
 }
 
 func (f *fleet) usage(t *testing.T) []usage {
 	t.Helper()
+	return usageOf(t, f.programs())
+}
+
+func usageOf(t *testing.T, programs []*program) []usage {
+	t.Helper()
 	var all []usage
-	for _, p := range f.programs() {
+	for _, p := range programs {
 		all = append(all, p.usage(t))
 	}
 	return all
 }
 
-// awaitUsage waits until each process uses no more than it did, or so.
-func (f *fleet) awaitUsage(t *testing.T, before []usage) {
+// awaitUsage waits until each process uses no more than it did under load, or so.
+// The load has ended.
+func awaitUsage(t *testing.T, programs []*program, before []usage) {
 	t.Helper()
-	for i, p := range f.programs() {
+	http1.CloseIdleConnections() // there are as many as clients had to wait at once
+	for i, p := range programs {
 		var now usage
 		waitFor(t, fmt.Sprintf("hangar %s uses as much as before, %v", p.args[1], before[i]), func() bool {
 			now = p.usage(t)

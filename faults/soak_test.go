@@ -49,7 +49,7 @@ func TestF18SoakWithFaults(t *testing.T) {
 		f.logUsage(t)
 	}
 	stop()
-	f.awaitUsage(t, before)
+	awaitUsage(t, f.programs(), before)
 	row{fmt.Sprintf("F18: soak with faults, %v", lasts), len(recoveries), f.heal(t, r), recoveries, f.redelivered()}.report(t)
 }
 
@@ -65,36 +65,31 @@ func (f *fleet) logUsage(t *testing.T) {
 func TestSoak(t *testing.T) {
 	t.Run("one process", func(t *testing.T) {
 		s, r := startSolo(t)
-		levels := watchUsage(t, r, func() []usage { return []usage{s.usage(t)} })
+		levels := watchUsage(t, r, s.program)
 		row{"soak, one process, no faults, " + levels, 0, s.heal(t, r), nil, ""}.report(t)
 	})
 	t.Run("services", func(t *testing.T) {
 		f, r := startFleet(t, fleetOption{})
-		levels := watchUsage(t, r, func() []usage { return f.usage(t) })
+		levels := watchUsage(t, r, f.programs()...)
 		row{"soak, services, no faults, " + levels, 0, f.heal(t, r), nil, ""}.report(t)
 	})
 }
 
-// watchUsage loads a store for long, and compares what its processes use at the
-// start and in the end.
-func watchUsage(t *testing.T, r *record, ask func() []usage) string {
+// watchUsage loads a store for long, and wants its processes to use in the end, when
+// they come to rest, what they used under load at the start.
+func watchUsage(t *testing.T, r *record, programs ...*program) string {
 	t.Helper()
 	lasts := soak(t)
 	stop := r.keepBuying(t, 200)
 	defer stop()
 	r.flows(t, 500) // what is made once is made
-	first := ask()
-	last := first
+	first := usageOf(t, programs)
 	const looks = 10
 	for range looks {
 		time.Sleep(lasts / looks)
-		last = ask()
-		t.Logf("%v", last)
+		t.Logf("%v", usageOf(t, programs))
 	}
-	for i := range first {
-		if last[i].Goroutines > first[i].Goroutines+50 || last[i].Descriptors > first[i].Descriptors+20 || last[i].HeapBytes > 2*first[i].HeapBytes+(16<<20) {
-			t.Errorf("a process used %v at first, and %v after %v of load", first[i], last[i], lasts)
-		}
-	}
+	stop()
+	awaitUsage(t, programs, first)
 	return lasts.String()
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"hangar"
 )
@@ -39,6 +40,9 @@ func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
+	if rec, ok := w.(*recorder); ok {
+		ctx = hangar.WithRequestID(ctx, rec.id)
+	}
 	a, err := e.serve(r.WithContext(ctx))
 	if err != nil {
 		a.status, a.body = errorAnswer(err)
@@ -59,19 +63,43 @@ func (a answer) write(w http.ResponseWriter) {
 		w.WriteHeader(a.status)
 		return
 	}
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(a.body); err != nil {
+	e := encoders.Get().(*encoder)
+	if err := e.Encode(a.body); err != nil {
 		panic(err) // a type that cannot be encoded is a defect
 	}
+	defer e.release()
 	if a.status == http.StatusServiceUnavailable {
 		header["Retry-After"] = []string{retryAfter}
 	}
 	header["Content-Type"] = []string{"application/json"}
-	header["Content-Length"] = []string{strconv.Itoa(b.Len())}
+	header["Content-Length"] = []string{strconv.Itoa(e.buffer.Len())}
 	w.WriteHeader(a.status)
-	w.Write(b.Bytes()) // if the client is gone, nobody is left to tell
+	w.Write(e.buffer.Bytes()) // if the client is gone, nobody is left to tell
+}
+
+// encoder encodes one answer after the other.
+type encoder struct {
+	*json.Encoder
+	buffer bytes.Buffer
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := new(encoder)
+	e.Encoder = json.NewEncoder(&e.buffer)
+	e.SetEscapeHTML(false)
+	return e
+}}
+
+// keptBuffer bounds the buffer that an encoder keeps, in bytes: most answers are
+// much smaller.
+const keptBuffer = 64 << 10
+
+// release gives the encoder to the next answer.
+func (e *encoder) release() {
+	if e.buffer.Cap() <= keptBuffer {
+		e.buffer.Reset()
+		encoders.Put(e)
+	}
 }
 
 // statuses maps codes to statuses; others are 500.
@@ -82,6 +110,7 @@ var statuses = map[hangar.Code]int{
 	hangar.ProductNotFound:      http.StatusNotFound,
 	hangar.OrderNotFound:        http.StatusNotFound,
 	hangar.MethodNotAllowed:     http.StatusMethodNotAllowed,
+	hangar.Forbidden:            http.StatusForbidden,
 	hangar.OutOfStock:           http.StatusConflict,
 	hangar.OrderNotConfirmed:    http.StatusConflict,
 	hangar.Conflict:             http.StatusConflict,

@@ -61,13 +61,24 @@ func (s strictServices) Products(context.Context, []string) ([]hangar.Product, e
 }
 
 func (s strictServices) ListProducts(_ context.Context, q hangar.ProductQuery) (hangar.Page[hangar.Product], error) {
-	s.valid(q, hangar.CheckPageLimit(q.Limit))
+	s.valid(q, q.Validate())
 	return hangar.Page[hangar.Product]{Items: []hangar.Product{{ID: q.After + "&;\"\x7f\xff"}}, More: true}, nil
 }
 
 func (s strictServices) DeleteProduct(ctx context.Context, id string) error {
 	_, err := s.Product(ctx, id)
 	return err
+}
+
+func (s strictServices) Restock(ctx context.Context, r hangar.Restock) (hangar.Restocked, error) {
+	err := r.Validate()
+	r.IdempotencyKey = "" // only the service checks it
+	s.valid(r, r.Validate())
+	if err != nil {
+		return hangar.Restocked{}, err
+	}
+	p, err := s.Product(ctx, r.ID)
+	return hangar.Restocked{Product: p}, err
 }
 
 func (s strictServices) CreateOrder(_ context.Context, n hangar.NewOrder) (hangar.OrderCreation, error) {
@@ -103,7 +114,7 @@ func (s strictServices) DeleteOrder(ctx context.Context, id int64) error {
 }
 
 func (s strictServices) ListOrders(_ context.Context, q hangar.OrderQuery) (hangar.Page[hangar.Order], error) {
-	s.valid(q, hangar.CheckPageLimit(q.Limit))
+	s.valid(q, q.Validate())
 	if q.After < 0 {
 		s.t.Errorf("a service was asked for the orders after %d", q.After)
 	}
@@ -128,6 +139,9 @@ func FuzzRequests(f *testing.F) {
 	for _, seed := range []struct{ method, target, header, body string }{
 		{"GET", "/orders?limit=2&after=1&sort=-id", "", ""},
 		{"GET", "/products?limit=1000&after=%ff", "X-Request-Id: a b", ""},
+		{"GET", "/orders?status=cancelled&sort=-id", "", ""},
+		{"GET", "/products?prefix=%c3&after=%c3%a9", "", ""},
+		{"POST", "/products/the_odyssey/restock", "Idempotency-Key: k", `{"quantity": 9007199254740991}`},
 		{"GET", "/orders/00000000000000000001", "", ""},
 		{"GET", "/orders/9223372036854775808", "", ""},
 		{"HEAD", "/products/the_odyssey", "", ""},
@@ -173,7 +187,7 @@ func checkAnswer(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) {
 		t.Errorf("%s %q: Content-Length %s of %d bytes", r.Method, r.RequestURI, length, len(body))
 	}
 	switch {
-	case w.Code == http.StatusTemporaryRedirect || w.Code == http.StatusMovedPermanently:
+	case w.Code == http.StatusTemporaryRedirect || w.Code == http.StatusMovedPermanently || w.Code == http.StatusFound:
 		if w.Header().Get("Location") == "" {
 			t.Errorf("%s %q is sent elsewhere, to nowhere", r.Method, r.RequestURI)
 		}
@@ -181,6 +195,8 @@ func checkAnswer(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) {
 		if body != "" {
 			t.Errorf("%s %q: 204 with the body %q", r.Method, r.RequestURI, body)
 		}
+	case w.Code == http.StatusNotModified, w.Code == http.StatusPartialContent, w.Code == http.StatusOK && w.Header().Get("ETag") != "":
+		// a page, or a part of it
 	case w.Code == http.StatusOK:
 		if !json.Valid([]byte(body)) || w.Header().Get("Content-Type") != "application/json" {
 			t.Errorf("%s %q: 200 with %q, which is no JSON", r.Method, r.RequestURI, body)

@@ -265,10 +265,11 @@ func TestBadBodiesStoreNothing(t *testing.T) {
 func TestMethodNotAllowedNamesTheAllowed(t *testing.T) {
 	s := newStore(t)
 	for path, allow := range map[string]string{
-		"/products":        "GET, HEAD, POST",
-		"/products/x":      "DELETE, GET, HEAD",
-		"/orders/1":        "DELETE, GET, HEAD, PUT",
-		"/orders/1/cancel": "POST",
+		"/products":           "GET, HEAD, POST",
+		"/products/x":         "DELETE, GET, HEAD",
+		"/orders/1":           "DELETE, GET, HEAD, PUT",
+		"/orders/1/cancel":    "POST",
+		"/products/x/restock": "POST",
 	} {
 		r := s.want(t, 405, "PATCH", path, "")
 		if got := r.header.Get("Allow"); got != allow || r.code(t) != hangar.MethodNotAllowed {
@@ -341,13 +342,42 @@ func TestLogHasOneLineARequest(t *testing.T) {
 	s := newStore(t)
 	s.want(t, 404, "GET", "/products/x", "")
 	s.want(t, 200, "GET", "/products", "")
+	s.want(t, 404, "GET", "/who/knows/what", "")
 	lines := strings.Split(strings.TrimSpace(s.log.String()), "\n")
-	if len(lines) != 2 {
-		t.Fatalf("log has %d lines, want 2:\n%s", len(lines), s.log.String())
+	if len(lines) != 3 {
+		t.Fatalf("log has %d lines, want 3:\n%s", len(lines), s.log.String())
 	}
-	for _, member := range []string{`"request_id":`, `"method":"GET"`, `"path":"/products/x"`, `"status":404`, `"took":`} {
+	for _, member := range []string{`"request_id":`, `"method":"GET"`, `"route":"/products/{id}"`, `"path":"/products/x"`, `"status":404`, `"took":`} {
 		if !strings.Contains(lines[0], member) {
 			t.Errorf("log line %s lacks %s", lines[0], member)
+		}
+	}
+	if !strings.Contains(lines[2], `"route":"other"`) {
+		t.Errorf("log line %s of no route, want other", lines[2])
+	}
+}
+
+// A trace that a request brings is in its line, whether or not spans are sent; what
+// is malformed is passed over.
+func TestLogHasTheTrace(t *testing.T) {
+	s := newStore(t)
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	headers := []string{
+		"Traceparent: 00-" + id + "-b7ad6b7169203331-01",
+		"Traceparent: 00-" + id + "-0000000000000000-01",
+		"Traceparent: 00-" + strings.ToUpper(id) + "-b7ad6b7169203331-01",
+		"Traceparent: ff-" + id + "-b7ad6b7169203331-01",
+		"Traceparent: " + id,
+		"Traceparent: ",
+	}
+	for _, header := range headers {
+		s.want(t, 200, "GET", "/products", "", header)
+	}
+	s.want(t, 200, "GET", "/products", "", headers[0], headers[0])
+	lines := strings.Split(strings.TrimSpace(s.log.String()), "\n")
+	for i, line := range lines {
+		if has := strings.Contains(line, `"trace_id":"`+id+`"`); has != (i == 0) || strings.Contains(line, "trace_id") != has {
+			t.Errorf("the line of request %d is %s, want the trace's id only in that of the first", i, line)
 		}
 	}
 }

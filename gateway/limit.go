@@ -2,12 +2,16 @@ package gateway
 
 import (
 	"bytes"
+	_ "embed"
 	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"hangar/web"
 )
 
 // DefaultMaxRequests is how many requests a gateway works on at once, unless it
@@ -30,6 +34,7 @@ type limiter struct {
 	next  http.Handler
 	slots chan struct{} // one for each request in work
 	log   *slog.Logger
+	meter Meter
 
 	refused atomic.Int64 // since the log said so
 	said    atomic.Int64 // when that was, in nanoseconds
@@ -78,50 +83,75 @@ type failing struct{ err error }
 // Read implements io.Reader.
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
+//go:embed pages/busy.html
+var busyHTML []byte
+
+// The two refusals: of the API, and of the console to the person in front of it.
 var (
-	refusal       = []byte(`{"error":"UNAVAILABLE","message":"Too many requests are being worked on. Try again."}` + "\n")
-	refusalLength = strconv.Itoa(len(refusal))
+	refusal  = newPrepared("application/json", []byte(`{"error":"UNAVAILABLE","message":"Too many requests are being worked on. Try again."}`+"\n"))
+	busyPage = web.Page(web.Policy(), newPrepared("text/html; charset=utf-8", busyHTML))
 )
 
 func (l *limiter) refuse(w http.ResponseWriter, r *http.Request) {
 	l.noteRefusal()
+	if strings.HasPrefix(r.URL.Path, consolePath) {
+		busyPage.ServeHTTP(w, r)
+		return
+	}
+	refusal.ServeHTTP(w, r)
+}
+
+// prepared is a refusal whose answer is the same always. It goes before the body of
+// the request, and costs its connection only where that is large.
+type prepared struct {
+	contentType, contentLength []string
+	body                       []byte
+}
+
+func newPrepared(contentType string, body []byte) *prepared {
+	return &prepared{[]string{contentType}, []string{strconv.Itoa(len(body))}, body}
+}
+
+// ServeHTTP implements http.Handler.
+func (p *prepared) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
-	header["Content-Type"] = []string{"application/json"}
-	header["Content-Length"] = []string{refusalLength}
+	header["Content-Type"] = p.contentType
+	header["Content-Length"] = p.contentLength
 	header["Retry-After"] = []string{retryAfter}
 	switch {
 	case r.ContentLength == 0:
-		writeRefusal(w)
+		p.write(w)
 	case r.ContentLength > 0 && r.ContentLength <= passedOver:
-		refuseBeforeBody(w, r)
+		p.writeBeforeBody(w, r)
 	default:
 		header["Connection"] = []string{"close"}
-		writeRefusal(w)
+		p.write(w)
 	}
 }
 
-// refuseBeforeBody answers and then passes over the body, so that the connection
+// writeBeforeBody answers and then passes over the body, so that the connection
 // can go on. By itself the server would wait for the body first.
-func refuseBeforeBody(w http.ResponseWriter, r *http.Request) {
+func (p *prepared) writeBeforeBody(w http.ResponseWriter, r *http.Request) {
 	answer := http.NewResponseController(w)
 	if answer.EnableFullDuplex() != nil { // it is not HTTP/1.1: the connection goes on anyway
-		writeRefusal(w)
+		p.write(w)
 		return
 	}
-	writeRefusal(w)
+	p.write(w)
 	// What fails here ends the connection, whose client has gone.
 	_ = answer.Flush()
 	_, _ = io.Copy(io.Discard, r.Body)
 }
 
-func writeRefusal(w http.ResponseWriter) {
+func (p *prepared) write(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = w.Write(refusal) // if the client is gone, nobody is left to tell
+	_, _ = w.Write(p.body) // if the client is gone, nobody is left to tell
 }
 
 // noteRefusal writes a line for the first refusal in a while, and then one for
 // many.
 func (l *limiter) noteRefusal() {
+	l.meter.RequestRefused()
 	l.refused.Add(1)
 	now, said := time.Now().UnixNano(), l.said.Load()
 	if now-said < int64(sayRefusedEvery) || !l.said.CompareAndSwap(said, now) {

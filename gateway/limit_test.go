@@ -2,14 +2,19 @@ package gateway_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"hangar"
 	"hangar/gateway"
@@ -80,6 +85,18 @@ func TestFullGatewayRefusesAtOnce(t *testing.T) {
 	s.want(t, 200, "GET", "/products/the_odyssey", "")
 }
 
+func TestFullGatewayHasAPageForTheConsole(t *testing.T) {
+	s, _ := newFullStore(t, 1)
+	s.client = http.DefaultClient // the document does not describe the console
+	for _, method := range []string{"GET", "POST"} {
+		r := s.want(t, 503, method, "/console/products", "a=b")
+		if !strings.Contains(r.body, "<h1>The store is busy</h1>") || !strings.HasPrefix(r.header.Get("Content-Type"), "text/html") ||
+			r.header.Get("Retry-After") != "1" || r.header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s of the console while the gateway is full: %s with %v, want a page that says so", method, r.body, r.header)
+		}
+	}
+}
+
 // A refusal does not wait for the body, and the connection goes on after it.
 func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
 	s, free := newFullStore(t, 1)
@@ -120,14 +137,30 @@ func TestRefusalOfALargeBody(t *testing.T) {
 }
 
 func TestRefusalsDoNotFloodTheLog(t *testing.T) {
-	s, free := newFullStore(t, 1)
-	for range 50 {
-		s.want(t, 503, "GET", "/products/the_odyssey", "")
-	}
-	free()
-	if n := strings.Count(s.log.String(), "requests are refused"); n != 1 {
-		t.Errorf("50 refusals one after the other made %d lines of log, want 1:\n%s", n, s.log)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		products := blockedProducts{asked: make(chan struct{}), goOn: make(chan struct{})}
+		handler := gateway.New(gateway.Config{Products: products, MaxRequests: 1, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		get := func() {
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/products/x", nil))
+		}
+		var first sync.WaitGroup
+		first.Go(get)
+		<-products.asked
+		for range 50 {
+			get()
+		}
+		if n := strings.Count(log.String(), "requests are refused"); n != 1 {
+			t.Errorf("50 refusals one after the other made %d lines of log, want 1:\n%s", n, &log)
+		}
+		time.Sleep(10 * time.Second)
+		get()
+		if !strings.Contains(log.String(), " refused=50\n") {
+			t.Errorf("after 10 s another refusal made a log without one of 50:\n%s", &log)
+		}
+		close(products.goOn)
+		first.Wait()
+	})
 }
 
 // Who sends a request slowly does not count among those in work.

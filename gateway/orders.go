@@ -43,16 +43,20 @@ func (g *gateway) postOrder(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	created, err := g.Orders.CreateOrder(r.Context(), n)
-	a := answer{body: idBody[int64]{created.Order.ID}}
-	if created.Replayed {
-		a.header = http.Header{"Idempotent-Replayed": {"true"}}
+	return answer{body: idBody[int64]{created.Order.ID}, header: replayedHeader(created.Replayed)}, err
+}
+
+// replayedHeader says whether the answer is that of an earlier request.
+func replayedHeader(replayed bool) http.Header {
+	if !replayed {
+		return nil
 	}
-	return a, err
+	return http.Header{"Idempotent-Replayed": {"true"}}
 }
 
 // idempotencyKey returns the request's key, "" for none. A request with several
 // is refused: nobody could tell which one it is kept under. How long a key may be
-// is checked with the order.
+// is checked with the rest.
 func idempotencyKey(r *http.Request) (string, error) {
 	keys := r.Header.Values("Idempotency-Key")
 	complaint := ""
@@ -161,6 +165,7 @@ func orderQuery(query url.Values) (q hangar.OrderQuery, err error) {
 			return q, notAnInteger("after")
 		}
 	}
+	q.Status = hangar.OrderStatus(query.Get("status"))
 	switch query.Get("sort") {
 	case "", "id":
 	case "-id":
@@ -168,7 +173,7 @@ func orderQuery(query url.Values) (q hangar.OrderQuery, err error) {
 	default:
 		return q, hangar.NewValidationError(map[string]any{"sort": []string{"Must be id or -id."}})
 	}
-	return q, nil
+	return q, q.Validate()
 }
 
 func (g *gateway) deleteOrder(r *http.Request) (answer, error) {

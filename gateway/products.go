@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"net/url"
 
 	"hangar"
 )
@@ -36,11 +37,11 @@ func (g *gateway) getProduct(r *http.Request) (answer, error) {
 
 func (g *gateway) listProducts(r *http.Request) (answer, error) {
 	query := r.URL.Query()
-	limit, err := pageLimit(query)
+	q, err := productQuery(query)
 	if err != nil {
 		return answer{}, err
 	}
-	page, err := g.Products.ListProducts(r.Context(), hangar.ProductQuery{After: query.Get("after"), Limit: limit})
+	page, err := g.Products.ListProducts(r.Context(), q)
 	if err != nil {
 		return answer{}, err
 	}
@@ -49,6 +50,30 @@ func (g *gateway) listProducts(r *http.Request) (answer, error) {
 		a.header = nextPage(r, query, page.Items[len(page.Items)-1].ID)
 	}
 	return a, nil
+}
+
+func productQuery(query url.Values) (q hangar.ProductQuery, err error) {
+	if q.Limit, err = pageLimit(query); err != nil {
+		return q, err
+	}
+	q.Prefix, q.After = query.Get("prefix"), query.Get("after")
+	return q, q.Validate()
+}
+
+func (g *gateway) restockProduct(r *http.Request) (answer, error) {
+	v, err := readJSON(r)
+	if err != nil {
+		return answer{}, err
+	}
+	restock, err := hangar.ParseRestock(r.PathValue("id"), v)
+	if err != nil {
+		return answer{}, err
+	}
+	if restock.IdempotencyKey, err = idempotencyKey(r); err != nil {
+		return answer{}, err
+	}
+	done, err := g.Products.Restock(r.Context(), restock)
+	return answer{body: done.Product, header: replayedHeader(done.Replayed)}, err
 }
 
 func (g *gateway) deleteProduct(r *http.Request) (answer, error) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"sync"
@@ -25,9 +26,11 @@ const (
 	actTime = time.Second
 )
 
-// Readiness is whether a gateway takes requests, as GET /readyz tells it. The
+// Readiness is whether a process takes requests, as GET /readyz tells it. The
 // zero value does.
 type Readiness struct {
+	Name string // of what takes them; "" is gateway
+
 	mu       sync.Mutex
 	draining bool
 	asked    time.Time     // when it was last asked
@@ -58,12 +61,17 @@ func (r *Readiness) Drain(ctx context.Context) {
 	}
 }
 
+// Refuse makes the answer no, and waits for nobody.
+func (r *Readiness) Refuse() { r.begin() }
+
 // begin makes the answer no. It reports whether anybody asks.
 func (r *Readiness) begin() (told <-chan struct{}, watched bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.draining = true
-	r.told = make(chan struct{}, 1)
+	if r.told == nil {
+		r.told = make(chan struct{}, 1)
+	}
 	return r.told, !r.asked.IsZero() && time.Since(r.asked) < probeMemory
 }
 
@@ -96,13 +104,34 @@ type readyBody struct {
 
 func live(*http.Request) (answer, error) { return answer{body: liveBody{true}}, nil }
 
-// ready asks nobody else, so that it answers whatever hangs.
+// Health tells whether what a process stands on lets it do its work, and what is
+// the state of each part of that. It is asked often, and must answer at once. The
+// map belongs to who asked.
+type Health func() (ready bool, states map[string]string)
+
+// ready waits for nobody else, so that it answers whatever hangs.
 func (g *gateway) ready(*http.Request) (answer, error) {
-	if g.Readiness.answer() {
-		return answer{body: readyBody{true, map[string]string{"gateway": "serving"}}}, nil
+	body := readyBody{Ready: true}
+	if g.Health != nil {
+		body.Ready, body.Checks = g.Health()
 	}
-	return answer{
-		status: http.StatusServiceUnavailable,
-		body:   readyBody{false, map[string]string{"gateway": "draining"}},
-	}, nil
+	if body.Checks == nil {
+		body.Checks = make(map[string]string)
+	}
+	state := "serving"
+	if !g.Readiness.answer() {
+		body.Ready, state = false, "draining"
+	}
+	body.Checks[cmp.Or(g.Readiness.Name, "gateway")] = state
+	if body.Ready {
+		return answer{body: body}, nil
+	}
+	return answer{status: http.StatusServiceUnavailable, body: body}, nil
+}
+
+// NewProbes returns a handler that answers to probes only, for those who ask
+// elsewhere than at a gateway. Nil is as in Config.
+func NewProbes(r *Readiness, h Health) http.Handler {
+	g := &gateway{Config{Readiness: r, Health: h}}
+	return g.mux(g.probes(), nil)
 }

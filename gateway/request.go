@@ -131,7 +131,7 @@ func orderID(r *http.Request) (int64, error) {
 	return id, nil
 }
 
-// pageLimit reads ?limit=. Error: ValidationError.
+// pageLimit reads ?limit=, in range or not. Error: ValidationError.
 func pageLimit(query url.Values) (int, error) {
 	if !query.Has("limit") {
 		return hangar.DefaultPageSize, nil
@@ -140,7 +140,7 @@ func pageLimit(query url.Values) (int, error) {
 	if err != nil {
 		return 0, notAnInteger("limit")
 	}
-	return limit, hangar.CheckPageLimit(limit)
+	return limit, nil
 }
 
 func notAnInteger(name string) error {

@@ -15,6 +15,7 @@ import (
 
 	"hangar"
 	"hangar/gateway"
+	"hangar/hangartest/openapi"
 	"hangar/orders"
 	"hangar/products"
 	"hangar/sqlite"
@@ -27,29 +28,23 @@ type store struct {
 	products *products.Service
 	ready    *gateway.Readiness
 	log      *lockedBuffer
+	client   *http.Client // holds answers against openapi.yaml
 }
 
 func newStore(t *testing.T) *store {
 	t.Helper()
-	dir := t.TempDir()
-	orderStore, err := sqlite.OpenOrders(t.Context(), filepath.Join(dir, "orders.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	productStore, err := sqlite.OpenProducts(t.Context(), filepath.Join(dir, "products.db"))
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := orderStore.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := productStore.Close(); err != nil {
+		if err := file.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	s := &store{products: products.NewService(productStore, slog.New(slog.DiscardHandler))}
-	s.orders = orders.NewService(orderStore, s.products, slog.New(slog.DiscardHandler))
+	s := &store{products: products.NewService(file.Products, slog.New(slog.DiscardHandler))}
+	s.orders = orders.NewService(file.Orders, s.products, slog.New(slog.DiscardHandler))
+	s.orders.CreateWith(file.Orders)
 	s.serve(t, s.orders, s.products)
 	return s
 }
@@ -63,6 +58,7 @@ func (s *store) serve(t *testing.T, o hangar.OrderService, p hangar.ProductServi
 func (s *store) serveWith(t *testing.T, c gateway.Config) {
 	t.Helper()
 	s.log = &lockedBuffer{}
+	s.client = openapi.Client(t)
 	s.ready = new(gateway.Readiness)
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
 	c.Log, c.ImageRoot, c.Readiness = log, "http://www.example.com/airship/images", s.ready
@@ -102,7 +98,7 @@ func (s *store) do(t *testing.T, method, path, body string, headers ...string) r
 		name, value, _ := strings.Cut(header, ": ")
 		req.Header[name] = append(req.Header[name], value)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"hangar/hangartest/openapi"
 )
 
 //go:embed testdata/http.json
@@ -31,7 +33,8 @@ type contractCase struct {
 
 // TestHTTPContract sends the recorded requests to an empty store at that URL, in
 // their order, and compares what it answers with what is wanted: equal error,
-// message and details, and a body that has at least the wanted members.
+// message and details, and a body that has at least the wanted members; openapi.yaml
+// must describe all of it.
 func TestHTTPContract(t *testing.T, url string) {
 	var contract struct{ Cases []contractCase }
 	if err := json.Unmarshal(httpContract, &contract); err != nil {
@@ -59,7 +62,7 @@ func send(t *testing.T, url string, c contractCase) (status int, body any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := openapi.Client(t).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

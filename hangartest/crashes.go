@@ -17,9 +17,10 @@ import (
 type Stores struct {
 	Orders   orders.Store
 	Products products.Store
+	Creator  orders.Creator // of both; nil if orders are created step by step
 }
 
-// TestCrashes interleaves creations, updates, cancellations, deletions, retries,
+// TestCrashes interleaves creations, updates, cancellations, deletions, restocks, retries,
 // late and repeated calls, relay and recovery with crashes at any call of a
 // store, before or after it took effect. Whatever the interleaving, what is
 // counted at the end must be exact: see ledger. All checks share one pair of
@@ -35,6 +36,7 @@ func TestCrashes(t *testing.T, open func(t *testing.T) Stores) {
 			"update":          w.update,
 			"cancel":          w.cancel,
 			"delete":          w.delete,
+			"restock":         w.restock,
 			"call again":      w.callAgain,
 			"event again":     w.eventAgain,
 			"relay":           w.relay,
@@ -68,6 +70,9 @@ func (w *world) start(crashAt int, after bool) {
 	w.process = &process{calls: crashAt, after: after}
 	store := crashingOrders{w.stores.Orders, w, w.process}
 	w.service = orders.NewService(store, crashingStock{w}, noLog)
+	if w.stores.Creator != nil {
+		w.service.CreateWith(crashingCreator{w})
+	}
 }
 
 // crashing runs do in a process that may crash, and starts the next one.
@@ -197,6 +202,7 @@ func (w *world) heal(r *rapid.T) {
 	for _, call := range w.calls {
 		call(r)
 	}
+	w.finishRefills(r)
 	_, err := w.service.Recover(w.ctx)
 	wantNil(r, "Recover", err)
 	wantNil(r, "Drain", w.drain())
@@ -287,6 +293,20 @@ func (s crashingOrders) Relay(ctx context.Context, limit int, publish func(conte
 		return err
 	})
 	return n, err
+}
+
+// crashingCreator creates the orders of a process.
+type crashingCreator struct{ w *world }
+
+func (c crashingCreator) Create(ctx context.Context, o hangar.Order, key *orders.Key, outcome orders.Outcome) (created hangar.Order, err error) {
+	err = c.w.process.call(func() (err error) {
+		created, err = c.w.stores.Creator.Create(context.WithoutCancel(ctx), o, key, outcome)
+		if err == nil {
+			c.w.confirmed(created.ID)
+		}
+		return err
+	})
+	return created, err
 }
 
 // crashingStock is the stock that a process reaches; it notes what it is asked.

@@ -205,7 +205,7 @@ func testHoldDeletedProduct(t *testing.T, s products.Store) {
 	wantStock(t, "giving back", s, quantities{"b": 10})
 	_, err := s.Product(t.Context(), "a")
 	wantCode(t, "the deleted product", err, hangar.ProductNotFound)
-	list, err := s.List(t.Context(), "", 10)
+	list, err := s.List(t.Context(), hangar.ProductQuery{Limit: 10})
 	wantNil(t, "List", err)
 	wantEqual(t, "the list", idsOf(list), []string{"b"})
 }
@@ -226,7 +226,7 @@ func testHoldManyProducts(t *testing.T, s products.Store) {
 	}
 	wg.Wait()
 	wantNil(t, "Hold of 1000 products", s.Hold(t.Context(), hold("h", 1, q)))
-	list, err := s.List(t.Context(), "", 1000)
+	list, err := s.List(t.Context(), hangar.ProductQuery{Limit: 1000})
 	wantNil(t, "List", err)
 	for _, p := range list {
 		if p.InStock != 0 {

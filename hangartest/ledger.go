@@ -15,7 +15,8 @@ import (
 // ledger records what was asked for and answered, and counts at the end:
 //
 //   - nothing is unsettled, the outbox is empty;
-//   - what was put in, less what is in stock, is what confirmed orders hold;
+//   - what was put in, with each restock once, less what is in stock, is what
+//     confirmed orders hold;
 //   - an acknowledged order is there, unless somebody tried to delete it, and is
 //     as the last acknowledged change left it;
 //   - one attempt, with all its retries, made one order;
@@ -24,11 +25,12 @@ type ledger struct {
 	stores   Stores
 	products []string
 	missing  string // the id of a product that does not exist
-	putIn    int64  // units of each product
+	putIn    int64  // units of each product, without refills
 	before   int64  // the last order of earlier checks
 
 	mu            sync.Mutex
 	attempts      []*attempt
+	refills       []*refill
 	everConfirmed map[int64]bool
 	everPublished map[int64]bool
 }
@@ -229,8 +231,8 @@ func (l *ledger) stock(r tester) quantities {
 // checkStock wants that nothing was sold that was not there.
 func (l *ledger) checkStock(r tester) {
 	for id, n := range l.stock(r) {
-		if n < 0 || n > l.putIn {
-			r.Fatalf("in stock of %s: %d, want 0 to the %d that were put in", id, n, l.putIn)
+		if most := l.mostPutIn(id); n < 0 || n > most {
+			r.Fatalf("in stock of %s: %d, want 0 to the %d that were put in", id, n, most)
 		}
 	}
 }
@@ -282,9 +284,9 @@ func (l *ledger) check(r tester) {
 	}
 	want := quantities{}
 	for _, id := range l.products {
-		want[id] = l.putIn - held[id]
+		want[id] = l.mostPutIn(id) - held[id]
 	}
-	wantEqual(r, fmt.Sprintf("in stock of %d each, of which confirmed orders hold %v", l.putIn, held), l.stock(r), want)
+	wantEqual(r, fmt.Sprintf("in stock of %d each and %d restocks, of which confirmed orders hold %v", l.putIn, len(l.refills), held), l.stock(r), want)
 	for _, a := range l.attempts {
 		o, stored := byPrice[a.price]
 		delete(byPrice, a.price)

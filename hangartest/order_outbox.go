@@ -323,24 +323,87 @@ func testUnparkAtOnce(t *testing.T, s orders.Store) {
 	wantEqual(t, "parked events", len(parked(t, s, 0, 10)), 0)
 }
 
-func testWaiting(t *testing.T, s orders.Store) {
-	waiting := func(what string, want int64) {
+func testOutboxStatistics(t *testing.T, s orders.Store) {
+	counted := func(what string, waiting, parked int64) time.Duration {
 		t.Helper()
-		got, err := s.Waiting(t.Context())
-		wantNil(t, "Waiting", err)
-		wantEqual(t, "Waiting with "+what, got, want)
+		got, err := s.OutboxStatistics(t.Context())
+		wantNil(t, "OutboxStatistics", err)
+		wantEqual(t, "OutboxStatistics with "+what, got, hangar.OutboxStatistics{Waiting: waiting, Oldest: got.Oldest, Parked: parked})
+		return got.Oldest
 	}
-	waiting("an empty outbox", 0)
-	for n := range 5 {
-		insertEvent(t, s, fmt.Sprint(n))
+	if age := counted("an empty outbox", 0, 0); age != 0 {
+		t.Errorf("the oldest event of an empty outbox has waited %v, want 0", age)
 	}
-	waiting("five events", 5)
+	began := time.Now()
+	insertEvent(t, s, "0")
+	for counted("one event", 1, 0) < 20*time.Millisecond && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	later := time.Now()
+	for n := range 4 {
+		insertEvent(t, s, fmt.Sprint(n+1))
+	}
+	age := counted("five events", 5, 0)
+	if most := time.Since(began) + time.Millisecond; age < 20*time.Millisecond || age > most {
+		t.Errorf("the first event waits for %v, want 20ms to %v", age, most)
+	}
 	park(t, s, map[string]string{"0": "bad"})
-	waiting("one of five parked", 4)
+	age = counted("one of five parked", 4, 1)
+	if most := time.Since(later) + time.Millisecond; age > most {
+		t.Errorf("the second event waits for %v, want up to %v", age, most)
+	}
 	if _, err := s.Relay(t.Context(), 2, func(context.Context, []orders.Event) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	waiting("three of five gone", 2)
+	counted("three of five gone", 2, 1)
 	relayed(t, s, 10)
-	waiting("all gone", 0)
+	counted("all gone", 0, 1)
+	later = time.Now()
+	if _, err := s.Unpark(t.Context(), parked(t, s, 0, 1)[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	age = counted("one that was put back", 1, 0)
+	if most := time.Since(later) + time.Millisecond; age > most {
+		t.Errorf("an event that was put back waits for %v, want up to %v", age, most)
+	}
+}
+
+// testOrigins checks that an event keeps what it comes from, wherever it goes.
+func testOrigins(t *testing.T, s orders.Store) {
+	want := []string{`{"request_id": "ü"}`, ""}
+	for _, origin := range want {
+		stored := insert(t, s, newOrder(line("a", 1)), nil)
+		event := &orders.Event{Type: hangar.OrderCreatedEvent, Payload: []byte("{}"), Origin: origin}
+		settle(t, s, stored.ID, 1, orders.Settlement{Status: hangar.Confirmed, Event: event})
+	}
+	_, err := s.Relay(t.Context(), 10, func(_ context.Context, events []orders.Event) error {
+		wantEqual(t, "the origins of events", origins(events), want)
+		bad := orders.BadEvents{}
+		for _, e := range events {
+			bad = append(bad, orders.EventError{ID: e.ID, Err: errors.New("bad")})
+		}
+		return bad
+	})
+	if _, ok := errors.AsType[orders.BadEvents](err); !ok {
+		t.Fatalf("Relay: %v, want the bad events", err)
+	}
+	parked, err := s.Parked(t.Context(), 0, 10)
+	wantNil(t, "Parked", err)
+	var events []orders.Event
+	var ids []int64
+	for _, e := range parked {
+		events, ids = append(events, e.Event), append(ids, e.ID)
+	}
+	wantEqual(t, "the origins of parked events", origins(events), want)
+	_, err = s.Unpark(t.Context(), ids...)
+	wantNil(t, "Unpark", err)
+	wantEqual(t, "the origins of events that were put back", origins(relayed(t, s, 10)), want)
+}
+
+func origins(events []orders.Event) []string {
+	list := []string{}
+	for _, e := range events {
+		list = append(list, e.Origin)
+	}
+	return list
 }

@@ -19,6 +19,7 @@ var orderServiceTests = []subtest[Services]{
 	{"an order of 1000 lines", testLongOrder},
 	{"an order that is not valid is not stored", testInvalidOrders},
 	{"orders are listed in pages in both orders", testOrderPages},
+	{"orders are listed by their status", testOrdersOfStatus},
 	{"an unknown order is not found", testUnknownOrderService},
 	{"an order outlives its product", testOrderOfDeletedProduct},
 }
@@ -207,6 +208,56 @@ func testOrderPages(t *testing.T, s Services) {
 	for _, limit := range []int{-1, 0, hangar.MaxPageSize + 1} {
 		_, err := s.Orders.ListOrders(t.Context(), hangar.OrderQuery{Limit: limit})
 		wantCode(t, fmt.Sprint("ListOrders with the limit ", limit), err, hangar.ValidationError)
+	}
+}
+
+func testOrdersOfStatus(t *testing.T, s Services) {
+	s.put(t, product("a", 10))
+	var id [6]int64
+	for i := range id {
+		id[i] = create(t, s, line("a", 1)).ID
+	}
+	for _, cancelled := range []int64{id[1], id[4]} {
+		_, err := s.Orders.CancelOrder(t.Context(), cancelled)
+		wantNil(t, "CancelOrder", err)
+	}
+	_, err := tryCreate(t, s, line("a", 7))
+	wantCode(t, "an order beyond the stock", err, hangar.OutOfStock)
+	wantNil(t, "DeleteOrder", s.Orders.DeleteOrder(t.Context(), id[2]))
+	for _, test := range []struct {
+		q    hangar.OrderQuery
+		want []int64
+		more bool
+	}{
+		{hangar.OrderQuery{Limit: 10, Status: hangar.Confirmed}, []int64{id[0], id[3], id[5]}, false},
+		{hangar.OrderQuery{Limit: 2, Status: hangar.Confirmed}, []int64{id[0], id[3]}, true},
+		{hangar.OrderQuery{Limit: 2, Status: hangar.Confirmed, After: id[0]}, []int64{id[3], id[5]}, false},
+		{hangar.OrderQuery{Limit: 2, Status: hangar.Confirmed, After: id[1]}, []int64{id[3], id[5]}, false},
+		{hangar.OrderQuery{Limit: 2, Status: hangar.Confirmed, NewestFirst: true}, []int64{id[5], id[3]}, true},
+		{hangar.OrderQuery{Limit: 2, Status: hangar.Confirmed, NewestFirst: true, After: id[3]}, []int64{id[0]}, false},
+		{hangar.OrderQuery{Limit: 2, Status: hangar.Cancelled}, []int64{id[1], id[4]}, false},
+		{hangar.OrderQuery{Limit: 1, Status: hangar.Cancelled, NewestFirst: true}, []int64{id[4]}, true},
+		{hangar.OrderQuery{Limit: 1, Status: hangar.Pending}, nil, false},
+		{hangar.OrderQuery{Limit: 1, Status: hangar.Pending, NewestFirst: true}, nil, false},
+	} {
+		page, err := s.Orders.ListOrders(t.Context(), test.q)
+		wantNil(t, fmt.Sprintf("ListOrders(%+v)", test.q), err)
+		var got []int64
+		for _, o := range page.Items {
+			got = append(got, o.ID)
+			wantEqual(t, fmt.Sprintf("order %d of ListOrders(%+v)", o.ID, test.q), o, getOrder(t, s, o.ID))
+		}
+		wantEqual(t, fmt.Sprintf("ids of ListOrders(%+v)", test.q), got, test.want)
+		wantEqual(t, fmt.Sprintf("that ListOrders(%+v) says there are more", test.q), page.More, test.more)
+	}
+	page, err := s.Orders.ListOrders(t.Context(), hangar.OrderQuery{Limit: 10, Status: hangar.Rejected})
+	if err != nil || len(page.Items) != 1 || page.Items[0].ID <= id[5] || page.Items[0].Status != hangar.Rejected {
+		t.Errorf("ListOrders of rejected ones = %+v, %v, want the last one", page, err)
+	}
+	for _, status := range []hangar.OrderStatus{"shipped", "Confirmed", "confirmed "} {
+		_, err := s.Orders.ListOrders(t.Context(), hangar.OrderQuery{Limit: 10, Status: status})
+		want := hangar.NewValidationError(map[string]any{"status": []string{"Must be one of: pending, confirmed, rejected, cancelled."}})
+		wantEqual(t, "the refusal", asSeen(t, err), asSeen(t, want))
 	}
 }
 

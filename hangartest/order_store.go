@@ -26,6 +26,7 @@ func TestOrderStore(t *testing.T, open func(t *testing.T) orders.Store) {
 		{"an unknown order is not found", testUnknownOrder},
 		{"an unknown key is nil", testUnknownKey},
 		{"List returns pages in both orders", testListOrders},
+		{"List returns pages of a status", testListStatus},
 		{"Begin makes the next version", testBegin},
 		{"Begin is conditional", testBeginConflicts},
 		{"Begin at once from many sides succeeds once", testBeginAtOnce},
@@ -39,6 +40,7 @@ func TestOrderStore(t *testing.T, open func(t *testing.T) orders.Store) {
 		{"ids are not given again after a deletion", testIDsAfterDeletion},
 		{"Unsettled returns pages of orders with a change", testUnsettled},
 		{"Relay passes events in their order and deletes them", testRelay},
+		{"Events keep their origin", testOrigins},
 		{"Relay keeps what could not be published", testRelayFailure},
 		{"Relay of an empty outbox publishes nothing", testRelayEmpty},
 		{"Relay loses no event that is added meanwhile", testRelayMeanwhile},
@@ -50,7 +52,7 @@ func TestOrderStore(t *testing.T, open func(t *testing.T) orders.Store) {
 		{"Parked returns pages of parked events", testParkedPages},
 		{"Unpark puts events at the end of the outbox", testUnpark},
 		{"Unpark at once from many sides puts each event back once", testUnparkAtOnce},
-		{"Waiting says how far the outbox reaches", testWaiting},
+		{"OutboxStatistics says how full the outbox is", testOutboxStatistics},
 		{"SweepKeys forgets what is older", testSweepKeys},
 		{"SweepKeys forgets thousands", testSweepManyKeys},
 	})
@@ -283,6 +285,43 @@ func testListOrders(t *testing.T, s orders.Store) {
 	for _, o := range list {
 		wantEqual(t, fmt.Sprintf("order %d in the list", o.ID), o, getStored(t, s, o.ID).Order)
 	}
+}
+
+func testListStatus(t *testing.T, s orders.Store) {
+	statuses := []hangar.OrderStatus{hangar.Pending, hangar.Confirmed, hangar.Rejected, hangar.Cancelled}
+	of := map[hangar.OrderStatus][]int64{}
+	var all []int64
+	for _, i := range []int{1, 1, 0, 3, 1, 2, 1, 3, 3, 1, 0, 1} {
+		status := statuses[i]
+		stored := insert(t, s, newOrder(line("b", 1), line("a", 2)), nil)
+		if status != hangar.Pending {
+			settle(t, s, stored.ID, 1, orders.Settlement{Status: status})
+		}
+		of[status] = append(of[status], stored.ID)
+		all = append(all, stored.ID)
+	}
+	for _, status := range statuses {
+		for _, newest := range []bool{false, true} {
+			for _, after := range append([]int64{0}, all...) {
+				want := []int64{}
+				for _, id := range of[status] {
+					if after == 0 || id != after && id > after != newest {
+						want = append(want, id)
+					}
+				}
+				if newest {
+					slices.Reverse(want)
+				}
+				for _, limit := range []int{1, 2, 100} {
+					q := hangar.OrderQuery{Status: status, After: after, Limit: limit, NewestFirst: newest}
+					wantEqual(t, fmt.Sprintf("ids of List(%+v)", q), listed(t, s, q), want[:min(limit, len(want))])
+				}
+			}
+		}
+	}
+	list, err := s.List(t.Context(), hangar.OrderQuery{Status: hangar.Confirmed, Limit: 1})
+	wantNil(t, "List", err)
+	wantEqual(t, "an order in the list", list, []hangar.Order{getStored(t, s, of[hangar.Confirmed][0]).Order})
 }
 
 func testSweepKeys(t *testing.T, s orders.Store) {

@@ -21,10 +21,13 @@ func TestProductStore(t *testing.T, open func(t *testing.T) products.Store) {
 		{"Products keeps the order of the ids", testProducts},
 		{"Products takes many ids", testManyProducts},
 		{"List returns pages in byte order", testListProducts},
+		{"List returns the ids with a prefix", testListPrefix},
 		{"Delete removes one product", testDeleteProduct},
 	})
+	runAll(t, open, editTests)
 	runAll(t, open, holdTests)
 	runAll(t, open, takeTests)
+	runAll(t, open, restockTests)
 }
 
 func put(t *testing.T, s products.Store, list ...hangar.Product) {
@@ -164,7 +167,7 @@ func testListProducts(t *testing.T, s products.Store) {
 	// Capitals before small letters, ASCII before the rest, and what lies beyond
 	// 16 bits last: in bytes, not in any language's order.
 	want := []string{"10", "9", "A", "Z", "_", "a", "a b", "aa", "b", "e\u0301", "é", "ü", "☃", "\uffee", "🚀"}
-	empty, err := s.List(t.Context(), "", 10)
+	empty, err := s.List(t.Context(), hangar.ProductQuery{Limit: 10})
 	if err != nil || len(empty) != 0 {
 		t.Errorf("List of nothing = %v, %v, want nothing", empty, err)
 	}
@@ -185,16 +188,40 @@ func testListProducts(t *testing.T, s products.Store) {
 		{"🚀", 1, []string{}},
 		{"\U0010ffff", 100, []string{}},
 	} {
-		got, err := s.List(t.Context(), test.after, test.limit)
+		got, err := s.List(t.Context(), hangar.ProductQuery{After: test.after, Limit: test.limit})
 		wantNil(t, "List", err)
 		wantEqual(t, fmt.Sprintf("ids of List(%q, %d)", test.after, test.limit), idsOf(got), test.want)
 	}
 	wantNil(t, "Delete", s.Delete(t.Context(), "b"))
 	put(t, s, product("a", 9))
-	all, err := s.List(t.Context(), "", 100)
+	all, err := s.List(t.Context(), hangar.ProductQuery{Limit: 100})
 	wantNil(t, "List", err)
 	wantEqual(t, "ids after a deletion and a replacement", idsOf(all), slices.Delete(slices.Clone(want), 8, 9))
 	wantEqual(t, "a replaced product in the list", all[5], product("a", 9))
+}
+
+func testListPrefix(t *testing.T, s products.Store) {
+	all := []string{"Th", "t", "tg\U0010ffff", "th", "th\x01", "the_odyssey", "theirs", "th~", "thé", "th\U0010ffff", "ti", "é", "ü", "\U0010ffff", "\U0010ffffa"}
+	for _, id := range slices.Backward(all) {
+		put(t, s, product(id, 1))
+	}
+	slices.Sort(all)
+	for _, prefix := range []string{"", "t", "th", "the", "the_odyssey", "the_odyssey2", "th\U0010ffff", "T", "é", "\U0010ffff", "0", "z", "%", "t*", "[t]", "th_"} {
+		for _, after := range append([]string{"", "0", "s", "tha", "the\U0010ffff", "tz", "\U0010ffffz"}, all...) {
+			want := []string{}
+			for _, id := range all {
+				if strings.HasPrefix(id, prefix) && id > after {
+					want = append(want, id)
+				}
+			}
+			for _, limit := range []int{1, 3, 100} {
+				q := hangar.ProductQuery{Prefix: prefix, After: after, Limit: limit}
+				got, err := s.List(t.Context(), q)
+				wantNil(t, "List", err)
+				wantEqual(t, fmt.Sprintf("ids of List(%+v)", q), idsOf(got), want[:min(limit, len(want))])
+			}
+		}
+	}
 }
 
 func testDeleteProduct(t *testing.T, s products.Store) {

@@ -2,6 +2,7 @@ package hangartest
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"strings"
 	"sync"
@@ -27,12 +28,15 @@ func TestServices(t *testing.T, open func(t *testing.T) Services) {
 	runAll(t, open, orderChangeTests)
 	runAll(t, open, idempotencyTests)
 	runAll(t, open, stockTests)
+	runAll(t, open, restockServiceTests)
 }
 
 var productServiceTests = []subtest[Services]{
 	{"products are created, replaced, read and deleted", testProductService},
+	{"a product is edited without its stock", testEditProduct},
 	{"a product that is not valid is not stored", testInvalidProducts},
 	{"products are listed in pages", testProductPages},
+	{"products are found by a prefix of their ids", testProductPrefix},
 }
 
 var stockTests = []subtest[Services]{
@@ -128,6 +132,36 @@ func testProductPages(t *testing.T, s Services) {
 	}
 }
 
+func testProductPrefix(t *testing.T, s Services) {
+	s.put(t, product("tha", 1), product("th", 1), product("thé", 1), product("t", 1), product("ti", 1), product("ü", 1))
+	for _, test := range []struct {
+		q    hangar.ProductQuery
+		ids  []string
+		more bool
+	}{
+		{hangar.ProductQuery{Limit: 10, Prefix: "th"}, []string{"th", "tha", "thé"}, false},
+		{hangar.ProductQuery{Limit: 2, Prefix: "th"}, []string{"th", "tha"}, true},
+		{hangar.ProductQuery{Limit: 2, Prefix: "th", After: "tha"}, []string{"thé"}, false},
+		{hangar.ProductQuery{Limit: 2, Prefix: "th", After: "a"}, []string{"th", "tha"}, true},
+		{hangar.ProductQuery{Limit: 3, Prefix: "th", After: "a"}, []string{"th", "tha", "thé"}, false},
+		{hangar.ProductQuery{Limit: 3, Prefix: "th", After: "ti"}, []string{}, false},
+		{hangar.ProductQuery{Limit: 3, Prefix: "ü"}, []string{"ü"}, false},
+		{hangar.ProductQuery{Limit: 3, Prefix: "T"}, []string{}, false},
+		{hangar.ProductQuery{Limit: 3, Prefix: strings.Repeat("ü", hangar.MaxProductID)}, []string{}, false},
+	} {
+		page, err := s.Products.ListProducts(t.Context(), test.q)
+		wantNil(t, fmt.Sprintf("ListProducts(%+v)", test.q), err)
+		wantEqual(t, fmt.Sprintf("ids of ListProducts(%+v)", test.q), idsOf(page.Items), test.ids)
+		if page.More != test.more {
+			t.Errorf("ListProducts(%+v) says there are more: %v, want %v", test.q, page.More, test.more)
+		}
+	}
+	for _, prefix := range []string{strings.Repeat("x", hangar.MaxProductID+1), "\x00", "a\xff"} {
+		_, err := s.Products.ListProducts(t.Context(), hangar.ProductQuery{Limit: 10, Prefix: prefix})
+		wantCode(t, fmt.Sprintf("ListProducts with the prefix %.10q", prefix), err, hangar.ValidationError)
+	}
+}
+
 func testInvalidHold(t *testing.T, s Services) {
 	s.put(t, product("a", 10))
 	for _, h := range []hangar.Hold{
@@ -193,11 +227,14 @@ func testEvents(t *testing.T, s Services) {
 	s.wantStock(t, "an event of an order that was cancelled since", quantities{"a": 7, "b": -2})
 }
 
-// keepBuying orders, and tries again while the service is too busy for that.
+// keepBuying orders once, and asks again while the service is too busy for that.
+// One that did not answer in time may have ordered: so there is a key.
 func keepBuying(ctx context.Context, o hangar.OrderService, lines ...hangar.OrderDetail) error {
+	order := hangar.NewOrder{Details: lines, IdempotencyKey: rand.Text()}
 	for {
-		_, err := o.CreateOrder(ctx, hangar.NewOrder{Details: lines})
-		if hangar.CodeOf(err) != hangar.Unavailable || ctx.Err() != nil {
+		_, err := o.CreateOrder(ctx, order)
+		code := hangar.CodeOf(err) // Conflict while the first request is still worked on
+		if code != hangar.Unavailable && code != hangar.Conflict || ctx.Err() != nil {
 			return err
 		}
 		time.Sleep(20 * time.Millisecond)

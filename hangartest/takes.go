@@ -54,7 +54,7 @@ func testTakeUnknownProduct(t *testing.T, s products.Store) {
 	wantStock(t, "taking", s, quantities{"a": 9})
 	_, err := s.Product(t.Context(), "missing")
 	wantCode(t, "the product that was passed over", err, hangar.ProductNotFound)
-	list, err := s.List(t.Context(), "", 10)
+	list, err := s.List(t.Context(), hangar.ProductQuery{Limit: 10})
 	wantNil(t, "List", err)
 	wantEqual(t, "the list", idsOf(list), []string{"a"})
 	put(t, s, product("missing", 10))

@@ -21,6 +21,9 @@ func TestTogether(t *testing.T, open func(t *testing.T) Stores) {
 	services := [2]*orders.Service{}
 	for i := range services {
 		services[i] = orders.NewService(notingOrders{stores.Orders, l}, stock, noLog)
+		if stores.Creator != nil {
+			services[i].CreateWith(notingCreator{stores.Creator, l})
+		}
 	}
 	publish := orders.PublishTo(notingEvents{stock, l})
 	stop := make(chan struct{})
@@ -43,7 +46,7 @@ func TestTogether(t *testing.T, open func(t *testing.T) Stores) {
 			}
 		})
 		for n := range 4 {
-			clients.Go(func() { buy(t, l, s, rand.New(rand.NewPCG(uint64(i), uint64(n)))) })
+			clients.Go(func() { buy(t, l, s, stock, rand.New(rand.NewPCG(uint64(i), uint64(n)))) })
 		}
 	}
 	clients.Wait()
@@ -60,9 +63,11 @@ func TestTogether(t *testing.T, open func(t *testing.T) Stores) {
 }
 
 // buy is what one client does.
-func buy(t *testing.T, l *ledger, s hangar.OrderService, random *rand.Rand) {
+func buy(t *testing.T, l *ledger, s hangar.OrderService, p hangar.ProductService, random *rand.Rand) {
 	for range 60 {
-		switch n := random.IntN(10); {
+		switch n := random.IntN(11); {
+		case n == 10:
+			l.tryRefill(t.Context(), t, p, l.pickRefill(random))
 		case n < 2:
 			lines := make([]hangar.OrderDetail, 1+random.IntN(2))
 			for i := range lines {
@@ -111,6 +116,20 @@ func (l *ledger) pick(random *rand.Rand, wanted func(*attempt) bool) *attempt {
 	return found[random.IntN(len(found))]
 }
 
+// pickRefill returns a new restock, or one of the last few.
+func (l *ledger) pickRefill(random *rand.Rand) *refill {
+	if random.IntN(2) == 0 {
+		return l.newRefill(l.products[random.IntN(len(l.products))], 1+random.Int64N(8))
+	}
+	l.mu.Lock()
+	refills := l.refills[max(0, len(l.refills)-8):]
+	l.mu.Unlock()
+	if len(refills) == 0 {
+		return l.newRefill(l.products[0], 1)
+	}
+	return refills[random.IntN(len(refills))]
+}
+
 // forget drops what was acknowledged of an order's state: of two answers at the
 // same time, nobody knows which came first.
 func (l *ledger) forget(a *attempt) {
@@ -134,6 +153,20 @@ func (s notingOrders) Settle(ctx context.Context, id, version int64, c orders.Se
 		s.ledger.confirmed(id)
 	}
 	return settled, err
+}
+
+// notingCreator notes which orders it created.
+type notingCreator struct {
+	next   orders.Creator
+	ledger *ledger
+}
+
+func (c notingCreator) Create(ctx context.Context, o hangar.Order, key *orders.Key, outcome orders.Outcome) (hangar.Order, error) {
+	created, err := c.next.Create(ctx, o, key, outcome)
+	if err == nil {
+		c.ledger.confirmed(created.ID)
+	}
+	return created, err
 }
 
 // notingEvents notes which events were published, and delivers each twice.

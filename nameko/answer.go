@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -21,33 +20,25 @@ const (
 	replyPatience = 10 * time.Second
 )
 
-// answer executes a request. Then it replies, and only then acknowledges: a
-// request whose server dies is delivered again.
-func (s *Server) answer(ctx context.Context, d *amqp.Delivery, arrived time.Time) (finish func()) {
-	deadline := arrived.Add(timeLeft(d.Headers))
-	if !time.Now().Before(deadline) {
-		return func() { s.acknowledge(d) } // nobody waits for it
+// answer executes a request, and hands in the reply.
+func (s *Server) answer(ctx context.Context, r *request) (finish func()) {
+	if r.isLate() {
+		s.measure(r, CallExpired)
+		return r.from.drop // nobody waits for it
 	}
-	ctx, cancel := context.WithDeadline(ctx, deadline)
+	ctx, cancel := context.WithDeadline(ctx, r.deadline())
 	defer cancel()
-	method := d.RoutingKey[strings.LastIndexByte(d.RoutingKey, '.')+1:]
-	body := s.execute(ctx, d, method)
-	s.log.Debug("call", "method", method, "duration", time.Since(arrived))
-	if d.ReplyTo == "" {
-		s.log.Warn("a request without reply_to gets no reply", "method", method)
-		return func() { s.acknowledge(d) }
+	ctx, w := s.beginCall(ctx, r)
+	body, failure := s.execute(ctx, r)
+	s.measure(r, outcomeOf(failure))
+	w.end(failure)
+	if r.replyTo == "" {
+		s.log.Warn("a request without reply_to gets no reply", "method", r.method)
+		return r.from.drop
 	}
 	return func() {
 		crash.At("nameko.executed")
-		err := s.reply(d, body)
-		crash.At("nameko.replied")
-		switch {
-		case err == nil || time.Now().After(deadline):
-			s.acknowledge(d)
-		default:
-			s.log.Warn("a reply could not be sent, its call is to run again", "method", method, "error", err)
-			s.giveBack(d)
-		}
+		r.from.reply(r, body)
 	}
 }
 
@@ -73,14 +64,14 @@ func (s *Server) willComeAgain(err error) {
 
 // public returns what the caller learns of an error. The log gets what it does
 // not.
-func (s *Server) public(err error, method string) *Error {
+func (s *Server) public(ctx context.Context, err error, method string) *Error {
 	raised, ok := errors.AsType[*Error](err)
 	switch {
 	case !ok:
-		s.log.Error("a call failed", "method", method, "error", err)
+		s.log.Error("a call failed", "method", method, "call_id", callID(ctx), "error", err)
 		return Errorf(unexpected, "The %s service failed. Its log says why.", s.service)
 	case err != error(raised):
-		s.log.Warn("a call failed", "method", method, "error", err)
+		s.log.Warn("a call failed", "method", method, "call_id", callID(ctx), "error", err)
 	}
 	return raised
 }
@@ -96,40 +87,40 @@ func timeLeft(headers amqp.Table) time.Duration {
 }
 
 // execute runs the method that a request names, and returns the body of the
-// reply.
-func (s *Server) execute(ctx context.Context, d *amqp.Delivery, method string) (body []byte) {
+// reply. The error is what it says, nil if it has a result.
+func (s *Server) execute(ctx context.Context, r *request) (body []byte, failure error) {
+	fail := func(e *Error) ([]byte, error) { return encodeError(e), e }
 	defer func() {
 		if p := recover(); p != nil {
 			err := fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-			body = encodeError(s.public(err, method))
+			body, failure = fail(s.public(ctx, err, r.method))
 		}
 	}()
-	result, err := s.call(ctx, d, method)
+	result, err := s.call(ctx, r)
 	if err != nil {
-		return encodeError(s.public(err, method))
+		return fail(s.public(ctx, err, r.method))
 	}
 	body, err = encode(reply{Result: result})
 	if err != nil {
-		s.log.Error("a result cannot be encoded", "method", method, "error", err)
-		return encodeError(&Error{Path: unserializable, Value: fmt.Sprintf("Unserializable value: `%T`", result)})
+		s.log.Error("a result cannot be encoded", "method", r.method, "error", err)
+		return fail(&Error{Path: unserializable, Value: fmt.Sprintf("Unserializable value: `%T`", result)})
 	}
-	return body
+	return body, nil
 }
 
-func (s *Server) call(ctx context.Context, d *amqp.Delivery, name string) (any, error) {
-	body, err := bodyOf(d)
-	if err != nil {
+func (s *Server) call(ctx context.Context, r *request) (any, error) {
+	if err := r.unpack(); err != nil {
 		return nil, Errorf(MalformedRequest, "Message cannot be read: %v", err)
 	}
-	m, ok := s.methods[name]
+	m, ok := s.methods[r.method]
 	if !ok {
-		return nil, Errorf(MethodNotFound, "%s", name)
+		return nil, Errorf(MethodNotFound, "%s", r.method)
 	}
-	args, err := readArgs(body, name, m.signature)
+	args, err := r.args(m.signature)
 	if err != nil {
 		return nil, err
 	}
-	return m.handle(Begin(s.broker.received(ctx, d.Headers), s.service, name), args)
+	return m.handle(ctx, args)
 }
 
 // reply is the body of a reply. It always has both members: Python looks for
@@ -147,19 +138,18 @@ func encodeError(e *Error) []byte {
 	return body
 }
 
-// reply sends a reply and returns when the broker has it. If that is in doubt
+// sendReply sends a reply and returns when the broker has it. If that is in doubt
 // it is sent again: the caller takes the first.
-func (s *Server) reply(d *amqp.Delivery, body []byte) error {
+func (s *Server) sendReply(to string, message amqp.Publishing) error {
 	ctx, cancel := context.WithTimeout(context.Background(), replyPatience)
 	defer cancel()
-	message := publishing(body, nil)
-	message.CorrelationId = d.CorrelationId
+	size := len(message.Body)
 	var pause backoff
 	for {
-		err := s.replyOnce(ctx, publication{exchange: s.broker.config.Exchange, key: d.ReplyTo, message: message})
+		err := s.sendOnce(ctx, to, message)
 		switch {
 		case errors.Is(err, errRefused) && len(message.Body) > smallBody:
-			message.Body = encodeError(Errorf(unexpected, "The result has %d bytes, and the message broker does not take it.", len(body)))
+			message.Body = encodeError(Errorf(unexpected, "The result has %d bytes, and the message broker does not take it.", size))
 		case errors.Is(err, errRefused), errors.Is(err, errInDoubt), errors.Is(err, amqp.ErrClosed):
 			pause.sleep(ctx)
 		default:
@@ -168,44 +158,16 @@ func (s *Server) reply(d *amqp.Delivery, body []byte) error {
 	}
 }
 
-// refuse answers a call that there is no room for. Little is spent on it: the
-// reply is not kept on disk, and its confirm is not awaited. A caller that misses
-// it goes on as after any reply that is lost.
-func (s *Server) refuse(d *amqp.Delivery) {
-	s.log.Warn("calls are refused: all workers are busy, and enough others wait", "workers", s.workers)
-	if err := s.sendRefusal(d); err != nil {
-		s.log.Warn("a refusal could not be sent, its call will be delivered again", "error", err)
-		s.giveBack(d)
-		return
-	}
-	s.acknowledge(d)
-}
-
-func (s *Server) sendRefusal(d *amqp.Delivery) error {
-	if d.ReplyTo == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), replyPatience)
-	defer cancel()
+// sendOnce publishes to the exchange of requests and replies, and returns when
+// the broker has the message.
+func (s *Server) sendOnce(ctx context.Context, key string, message amqp.Publishing) error {
 	session, err := s.replies.ready(ctx)
 	if err != nil {
 		return err
 	}
-	message := publishing(s.refusal, nil)
-	message.DeliveryMode = amqp.Transient
-	message.CorrelationId = d.CorrelationId
-	_, err = session.publish(publication{exchange: s.broker.config.Exchange, key: d.ReplyTo, message: message})
-	return err
-}
-
-func (s *Server) replyOnce(ctx context.Context, p publication) error {
-	session, err := s.replies.ready(ctx)
+	sent, err := session.publish(publication{exchange: s.broker.config.Exchange, key: key, message: message})
 	if err != nil {
 		return err
 	}
-	sent, err := session.publish(p)
-	if err != nil {
-		return err
-	}
-	return session.confirmed(ctx, sent, len(p.message.Body))
+	return session.confirmed(ctx, sent, len(message.Body))
 }

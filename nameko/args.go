@@ -33,6 +33,12 @@ func readArgs(body []byte, method string, s Signature) (Args, error) {
 	if !ok {
 		return nil, Errorf(MalformedRequest, "Message body is not an object")
 	}
+	return bindMembers(members, body, method, s)
+}
+
+// bindMembers reads the members of a call. The body, if it is known, tells in
+// what order they were written.
+func bindMembers(members map[string]any, body []byte, method string, s Signature) (Args, error) {
 	args, hasArgs := members["args"]
 	kwargs, hasKwargs := members["kwargs"]
 	if !hasArgs || !hasKwargs {

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"go.opentelemetry.io/otel/trace"
+
+	"hangar/tracing"
 )
 
 // Config is how to reach and to use a broker. Both ends must agree on Exchange.
@@ -30,7 +33,15 @@ type Config struct {
 	// a queue may differ.
 	RetryDelays []time.Duration
 
-	Log *slog.Logger // nil is slog.Default(); of messages that repeat, some are left out
+	// Log is nil for slog.Default(). It has one line for each call and event that is
+	// handled; of other messages that repeat, some are left out.
+	Log   *slog.Logger
+	Meter Meter // nil is none
+
+	// Traces makes the spans of calls and events that are handled, and of events
+	// that are published in a trace; nil makes none. Those of calls that are made
+	// belong to the span in their context.
+	Traces trace.TracerProvider
 }
 
 // Broker is a connection to RabbitMQ that is made again whenever it is lost.
@@ -38,12 +49,23 @@ type Config struct {
 // in must not wait for that.
 type Broker struct {
 	config     Config
+	lines      *slog.Logger // of calls and events; leaves out nothing
+	tracer     trace.Tracer // nil makes no spans
 	publishing *link
 	consuming  *link
+	inquiry    inquiry
+	patience   patience
 
 	mu      sync.Mutex
 	outlets []*outlet
 	start   func(*outlet) // nil while Run is not running
+}
+
+// patience bounds how long those wait who use a broker.
+type patience struct {
+	call       time.Duration // for a reply, whatever deadline the call's context has
+	connection time.Duration // for a connection
+	publish    time.Duration // for a connection and the confirms
 }
 
 // NewBroker returns a broker and does not connect yet: Run does. The error is
@@ -73,8 +95,19 @@ func NewBroker(c Config) (*Broker, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	lines := c.Log
 	c.Log = calmLog(c.Log)
-	return &Broker{config: c, publishing: newLink(c, "publish"), consuming: newLink(c, "consume")}, nil
+	if c.Meter == nil {
+		c.Meter = unmeasured{}
+	}
+	return &Broker{
+		config:     c,
+		lines:      lines,
+		tracer:     tracing.Tracer(c.Traces),
+		publishing: newLink(c, "publish"),
+		consuming:  newLink(c, "consume"),
+		patience:   patience{call: longestWait, connection: brokerPatience, publish: publishPatience},
+	}, nil
 }
 
 // Run keeps the connections up until ctx is done, then closes them and returns

@@ -3,6 +3,7 @@ package nameko_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -35,8 +36,10 @@ func newBusyService(b *nameko.Broker, prefetch int) *busyService {
 	return s
 }
 
-// callSlow calls without waiting, and sends what came of it.
-func callSlow(t *testing.T, c *nameko.Client, errs chan<- error) {
+// callSlow calls without waiting, and sends what came of it. Each call is of
+// another client, so that it comes in a message of its own.
+func callSlow(t *testing.T, b *nameko.Broker, errs chan<- error) {
+	c := newClient(t, b)
 	go func() {
 		_, err := c.Call(t.Context(), nameko.Call{Service: "busy", Method: "slow"})
 		errs <- err
@@ -46,13 +49,12 @@ func callSlow(t *testing.T, c *nameko.Client, errs chan<- error) {
 func TestBusyServiceRefusesCalls(t *testing.T) {
 	url := hangartest.RabbitMQ(t)
 	broker := newBroker(t, url)
-	client := newClient(t, broker)
 	s := newBusyService(broker, 0)
 	start(t, s.Server)
 	const room, more = 4, 3 // two run and two wait
 	errs := make(chan error, room+more)
 	for range room + more {
-		callSlow(t, client, errs)
+		callSlow(t, broker, errs)
 	}
 	for range more {
 		err := receive(t, "refusal", errs)
@@ -94,42 +96,38 @@ func TestBusyServiceRefusesNoEvents(t *testing.T) {
 func TestRefusalOnTheWire(t *testing.T) {
 	url := hangartest.RabbitMQ(t)
 	broker := newBroker(t, url)
-	client := newClient(t, broker)
 	s := newBusyService(broker, 0)
 	start(t, s.Server)
-	errs := make(chan error, 4)
-	for range 4 {
-		callSlow(t, client, errs)
-	}
 	ch := dial(t, url)
 	q, err := ch.QueueDeclare("", false, true, true, false, nil)
 	must(t, err)
 	must(t, ch.QueueBind(q.Name, "the-reply", "nameko-rpc", false, nil))
 	replies, err := ch.Consume(q.Name, "", true, true, false, false, nil)
 	must(t, err)
-	for range 2 {
-		receive(t, "running call", s.running)
+	call := func(id, replyTo string) {
+		must(t, ch.Publish("nameko-rpc", "busy.slow", true, false, amqp.Publishing{
+			ContentType: "application/json", CorrelationId: id, ReplyTo: replyTo, Body: []byte(`{"args": [], "kwargs": {}}`),
+		}))
 	}
-	// How many wait shows only in that one more is refused.
-	must(t, ch.Publish("nameko-rpc", "busy.slow", true, false, amqp.Publishing{
-		ContentType: "application/json", CorrelationId: "1", ReplyTo: "the-reply", Body: []byte(`{"args": [], "kwargs": {}}`),
-	}))
-	must(t, ch.Publish("nameko-rpc", "busy.slow", true, false, amqp.Publishing{ // nobody to refuse
-		ContentType: "application/json", Body: []byte(`{"args": [], "kwargs": {}}`),
-	}))
+	const room = 4 // two run and two wait
+	for i := range room {
+		call(fmt.Sprint(i), "the-reply")
+	}
+	call("", "") // nobody to refuse; before the last, whose refusal shows that it was dropped
+	call(fmt.Sprint(room), "the-reply")
 	d := receive(t, "refusal", replies)
 	want := `{"result":null,"error":{"exc_type":"Busy","exc_path":"test.exceptions.Busy","exc_args":["Too much to do"],"value":"Too much to do"}}`
-	if string(d.Body) != want || d.CorrelationId != "1" || d.ContentType != "application/json" || d.ContentEncoding != "utf-8" {
+	if string(d.Body) != want || d.CorrelationId != fmt.Sprint(room) || d.ContentType != "application/json" || d.ContentEncoding != "utf-8" {
 		t.Errorf("refusal %s with correlation id %q, content type %q and encoding %q, want\n%s", d.Body, d.CorrelationId, d.ContentType, d.ContentEncoding, want)
 	}
 	go func() {
-		for range 2 {
+		for range room {
 			<-s.running
 		}
 	}()
 	close(s.finish)
-	for range 4 {
-		must(t, receive(t, "reply", errs))
+	for range room {
+		receive(t, "reply", replies)
 	}
 	eventually(t, "everything is acknowledged", func() bool {
 		left, err := ch.QueueDeclarePassive("rpc-busy", true, false, false, false, nil)
@@ -141,13 +139,12 @@ func TestRefusalOnTheWire(t *testing.T) {
 func TestPrefetchGoesBeforeRefusals(t *testing.T) {
 	url := hangartest.RabbitMQ(t)
 	broker := newBroker(t, url)
-	client := newClient(t, broker)
 	s := newBusyService(broker, 2)
 	start(t, s.Server)
 	const calls = 8
 	errs := make(chan error, calls)
 	for range calls {
-		callSlow(t, client, errs)
+		callSlow(t, broker, errs)
 	}
 	eventually(t, "the calls beyond the prefetch wait in the queue", func() bool {
 		q, err := dial(t, url).QueueDeclarePassive("rpc-busy", true, false, false, false, nil)
@@ -169,7 +166,6 @@ func TestPrefetchGoesBeforeRefusals(t *testing.T) {
 func TestBusyServiceRefusesNoRedeliveredCall(t *testing.T) {
 	url := hangartest.RabbitMQ(t)
 	broker := newBroker(t, url)
-	client := newClient(t, broker)
 	start(t, newBusyService(broker, 0).Server)() // leaves its queue
 	ch := dial(t, url)
 	deliveries, err := ch.Consume("rpc-busy", "", false, false, false, false, nil)
@@ -177,7 +173,7 @@ func TestBusyServiceRefusesNoRedeliveredCall(t *testing.T) {
 	const calls = 8 // twice what runs and waits
 	errs := make(chan error, calls)
 	for range calls {
-		callSlow(t, client, errs)
+		callSlow(t, broker, errs)
 	}
 	for range calls {
 		receive(t, "request", deliveries)

@@ -1,6 +1,9 @@
 package nameko
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // Call is what to call, and with what.
 type Call struct {
@@ -10,7 +13,8 @@ type Call struct {
 	Kwargs  map[string]any // by name
 
 	// Repeatable says that the method may run twice for one call. Then the call
-	// is sent again where it may have been lost; else its reply is awaited.
+	// is sent again where it may have been lost, so that neither the request nor
+	// its reply is kept on disk. Else both are, and the reply is awaited.
 	Repeatable bool
 }
 
@@ -41,10 +45,27 @@ func encodeRequest(call Call) ([]byte, error) {
 	return encode(request)
 }
 
+// What stands around a result in a reply of hangar's.
+const (
+	resultBegin = `{"result":`
+	resultEnd   = `,"error":null}`
+)
+
+// resultOf returns the result of a reply as hangar writes it, and false for all
+// others: most replies need not be taken apart.
+func resultOf(body []byte) (json.RawMessage, bool) {
+	rest, begins := bytes.CutPrefix(body, []byte(resultBegin))
+	result, ends := bytes.CutSuffix(rest, []byte(resultEnd))
+	return result, begins && ends && json.Valid(result)
+}
+
 func decodeReply(body []byte) (Reply, *Error, error) {
 	body, err := plain(body)
 	if err != nil {
 		return Reply{}, nil, err
+	}
+	if result, ok := resultOf(body); ok {
+		return Reply{result}, nil, nil
 	}
 	var reply struct {
 		Result json.RawMessage `json:"result"`

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"hangar/tracing"
 )
 
 const (
@@ -38,32 +39,23 @@ type Client struct {
 	requests *outlet
 	bound    current[struct{}] // there is a queue for replies
 
-	mu    sync.Mutex
-	calls map[string]*pending // by correlation id
-}
-
-// pending is a call that waits for its reply.
-type pending struct {
-	replies chan outcome // takes the first, without waiting
-	request func() publication
-	repeat  bool
-	sentOn  *session // nil until it is sent
-}
-
-type outcome struct {
-	body []byte
-	err  error
+	mu      sync.Mutex
+	calls   map[string]*pending   // by correlation id
+	bundles map[string]*departure // by correlation id
+	lanes   map[string]*lane      // by service
 }
 
 // NewClient returns a client. The name is that of the service which calls; it
 // shows in the names of queues and in call ids.
 func NewClient(b *Broker, name string) *Client {
 	c := &Client{
-		broker: b,
-		name:   name,
-		id:     uuid.NewString(),
-		log:    b.config.Log.With("client", name),
-		calls:  make(map[string]*pending),
+		broker:  b,
+		name:    name,
+		id:      uuid.NewString(),
+		log:     b.config.Log.With("client", name),
+		calls:   make(map[string]*pending),
+		bundles: make(map[string]*departure),
+		lanes:   make(map[string]*lane),
 	}
 	c.requests = b.addOutlet(false, c.setUp)
 	return c
@@ -82,8 +74,23 @@ func (c *Client) Log() *slog.Logger { return c.log }
 // Errors: *Error is what the method raised; ErrUnknownService, ErrNoBroker,
 // ErrNoReply and ErrReplyQueueGone say why there is no answer.
 func (c *Client) Call(ctx context.Context, call Call) (Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, longestWait)
-	defer cancel()
+	began := time.Now()
+	reply, err := c.call(ctx, call)
+	c.measure(call, began, err)
+	return reply, err
+}
+
+func (c *Client) call(ctx context.Context, call Call) (_ Reply, err error) {
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > c.broker.patience.call {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.broker.patience.call)
+		defer cancel()
+	}
+	if len(callContextOf(ctx).stack) == 0 {
+		ctx = Begin(ctx, c.name, "call")
+	}
+	ctx, span := beginClientSpan(ctx, c.broker.config.Exchange, call)
+	defer func() { tracing.End(span, kindOf(err)) }()
 	body, err := encodeRequest(call)
 	if err != nil {
 		return Reply{}, fmt.Errorf("call %s.%s: %w", call.Service, call.Method, err)
@@ -107,133 +114,36 @@ func (c *Client) exchange(ctx context.Context, call Call, body []byte) ([]byte, 
 	if err := ctx.Err(); err != nil {
 		return nil, err // it was not sent
 	}
-	if len(callContextOf(ctx).stack) == 0 {
-		ctx = Begin(ctx, c.name, "call")
-	}
-	id := uuid.NewString()
-	p := &pending{
-		replies: make(chan outcome, 1),
-		request: func() publication { return c.request(ctx, call, id, body) },
-		repeat:  call.Repeatable,
-	}
-	c.await(id, p)
-	defer c.forget(id)
-	if err := c.send(ctx, p); err != nil {
-		return nil, err
-	}
-	select {
-	case o := <-p.replies:
-		return o.body, o.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrNoReply, ctx.Err())
+	p := newPending(ctx, call, body)
+	c.await(p)
+	defer c.forget(p)
+	for {
+		s, err := c.session(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c.board(s, p)
+		select {
+		case o := <-p.replies:
+			return o.body, o.err
+		case <-p.back:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrNoReply, ctx.Err())
+		}
 	}
 }
 
-// request returns the message of a call, with what is left of the time.
-func (c *Client) request(ctx context.Context, call Call, id string, body []byte) publication {
-	headers := c.broker.headers(ctx)
-	message := publishing(body, headers)
-	message.CorrelationId = id
-	message.ReplyTo = c.id
-	if deadline, ok := ctx.Deadline(); ok {
-		left := max(1, time.Until(deadline).Milliseconds())
-		message.Expiration = strconv.FormatInt(left, 10)
-		headers[headerPrefix+deadlineMS] = left
+// session waits until requests can be sent. The error is ErrNoBroker.
+func (c *Client) session(ctx context.Context) (*session, error) {
+	if s := c.requests.now.get(); s != nil && c.bound.get() != nil && s.isOpen() {
+		return s, nil // as nearly always
 	}
-	return publication{
-		exchange:  c.broker.config.Exchange,
-		key:       call.Service + "." + call.Method,
-		mandatory: true, // comes back if no such service is known
-		message:   message,
-	}
-}
-
-// send publishes a request for the first time. It is not sent after an error.
-func (c *Client) send(ctx context.Context, p *pending) error {
-	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
+	ctx, cancel := context.WithTimeout(ctx, c.broker.patience.connection)
 	defer cancel()
 	if _, err := c.bound.wait(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	for {
-		s, err := c.requests.ready(ctx)
-		if err != nil {
-			return err
-		}
-		c.mark(p, s) // before it is sent: it may be lost at once
-		_, err = s.publish(p.request())
-		if !errors.Is(err, amqp.ErrClosed) {
-			return err
-		}
-		if !c.unmark(p, s) {
-			return nil // it has been sent again already
-		}
-	}
-}
-
-// mark notes that a call is sent.
-func (c *Client) mark(p *pending, s *session) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p.sentOn = s
-}
-
-// unmark notes that a call was not sent, unless it was with another session.
-func (c *Client) unmark(p *pending, s *session) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if p.sentOn != s {
-		return false
-	}
-	p.sentOn = nil
-	return true
-}
-
-// sendAgain sends the calls that may be lost with an earlier session, and may
-// be executed twice.
-func (c *Client) sendAgain(s *session) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, p := range c.calls {
-		if p.repeat && p.sentOn != nil {
-			p.sentOn = s
-			s.publish(p.request()) // it could be sent before, and is lost only with s
-		}
-	}
-}
-
-func (c *Client) await(id string, p *pending) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.calls[id] = p
-}
-
-func (c *Client) forget(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.calls, id)
-}
-
-// settle ends a call. A call that nobody waits for, and a second reply, are
-// passed over.
-func (c *Client) settle(id string, o outcome) {
-	c.mu.Lock()
-	p := c.calls[id]
-	delete(c.calls, id)
-	c.mu.Unlock()
-	if p != nil {
-		p.replies <- o
-	}
-}
-
-// failAll ends all calls that wait.
-func (c *Client) failAll(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, p := range c.calls {
-		p.replies <- outcome{err: err}
-		delete(c.calls, id)
-	}
+	return c.requests.ready(ctx)
 }
 
 // setUp prepares a channel for requests: those that reach no queue come back on
@@ -304,8 +214,7 @@ func (c *Client) takeReplies(ctx context.Context, ready func()) error {
 			if !ok {
 				return errors.New("the broker cancelled the consumer")
 			}
-			body, err := bodyOf(&d)
-			c.settle(d.CorrelationId, outcome{body, err})
+			c.takeReply(&d)
 			if last == nil {
 				acknowledge.Reset(replyAckPause)
 			}

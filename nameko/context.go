@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"hangar/tracing"
 )
 
 // Names of headers: the prefix, and what stands behind it.
@@ -16,6 +18,10 @@ const (
 	callIDStack  = "call_id_stack"
 	deadlineMS   = "deadline_ms" // what is left of the caller's time when it sends, in milliseconds
 )
+
+// RequestID is the name of the data that says for which request a call is made: a
+// string. A Server puts it into the lines that it logs.
+const RequestID = "request_id"
 
 // callContext is what travels with a call, beside its arguments.
 type callContext struct {
@@ -57,6 +63,14 @@ func Begin(ctx context.Context, service, method string) context.Context {
 	return context.WithValue(ctx, contextKey{}, c)
 }
 
+// Resume returns a context for what follows, later, from the call with those ids:
+// what CallIDs has returned there.
+func Resume(ctx context.Context, callIDs []string) context.Context {
+	c := callContextOf(ctx)
+	c.stack = slices.Clone(callIDs)
+	return context.WithValue(ctx, contextKey{}, c)
+}
+
 // CallIDs returns the ids of the calls that led here, the oldest first, this
 // one last. Each is service.method.uuid.
 func CallIDs(ctx context.Context) []string {
@@ -81,6 +95,7 @@ func (b *Broker) headers(ctx context.Context) amqp.Table {
 		ids[i] = id
 	}
 	table[headerPrefix+callIDStack] = ids
+	tracing.Inject(ctx, headers(table))
 	return table
 }
 
@@ -104,6 +119,7 @@ func (b *Broker) received(ctx context.Context, table amqp.Table) context.Context
 	c.stack = b.receivedStack(c.data[callIDStack])
 	delete(c.data, callIDStack)
 	delete(c.data, deadlineMS)
+	ctx = goOn(ctx, c.data)
 	return context.WithValue(ctx, contextKey{}, c)
 }
 

@@ -51,16 +51,18 @@ func (c *courier) deliver(ctx context.Context, batch ...publication) error {
 	if err != nil {
 		return err
 	}
-	confirmations := make([]*amqp.DeferredConfirmation, len(batch))
-	for i, p := range batch {
-		if confirmations[i], err = s.publish(p); err != nil {
-			return err
-		}
+	sent, err := s.publishAll(batch)
+	if err != nil && !errors.Is(err, amqp.ErrClosed) {
+		return err
 	}
 	if crash.Off("confirm") {
 		return nil
 	}
-	if err := s.confirmedAll(ctx, confirmations, batch); err != nil {
+	// A channel that was closed meanwhile may have been closed for one of them.
+	if cause := s.confirmedAll(ctx, sent, batch); cause != nil {
+		return cause
+	}
+	if err != nil {
 		return err
 	}
 	// The library passes on what came back before the confirm of the same message.
@@ -69,6 +71,19 @@ func (c *courier) deliver(ctx context.Context, batch ...publication) error {
 		return errNoQueue
 	}
 	return nil
+}
+
+// publishAll sends messages until one cannot be sent, and returns the confirms to
+// come of those that were.
+func (s *session) publishAll(publications []publication) (sent []*amqp.DeferredConfirmation, err error) {
+	for _, p := range publications {
+		confirmation, err := s.publish(p)
+		if err != nil {
+			return sent, err
+		}
+		sent = append(sent, confirmation)
+	}
+	return sent, nil
 }
 
 // confirmedAll returns when the broker has the messages, or the first error that

@@ -33,6 +33,20 @@ func (c *current[T]) get() *T {
 	return c.value
 }
 
+// present returns what there is, without waiting. The error is ErrNoBroker, with the
+// cause.
+func (c *current[T]) present() (*T, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.value != nil:
+		return c.value, nil
+	case c.cause != nil:
+		return nil, noBroker(c.cause)
+	}
+	return nil, ErrNoBroker
+}
+
 // wait waits until there is one. The error is ErrNoBroker, with the cause.
 func (c *current[T]) wait(ctx context.Context) (*T, error) {
 	for {

@@ -3,8 +3,9 @@
 // events. See Example for all of it in one place.
 //
 // A Broker is the connection to RabbitMQ. On it stand a Client, which calls
-// methods; a Server, which is a service with methods and event handlers; and a
-// Publisher, which announces what has happened. Each has a Run that does its
+// methods; a Server, which is a service with methods and event handlers; a
+// Publisher, which announces what has happened; and a Listener, which hears that
+// while it happens, and knows when it does not. Each has a Run that does its
 // work until its context is done, survives every loss of the connection, and
 // ends in good order.
 //
@@ -12,6 +13,11 @@
 // only after its reply has arrived at the broker, so a server that is killed
 // loses none; an event that Publish accepted is at the broker, on disk. So
 // methods and handlers may run more than once for one message, and must bear it.
+//
+// Calls that are made at the same time share messages, because each costs the
+// broker the same, whatever is in it. On the wire that is a method of its own,
+// hangar_call_many; a call that is made alone is Nameko's message. A Call that is
+// Repeatable is not kept on disk on its way.
 //
 // An event whose handler fails waits in a queue of its own, hangar.retry-QUEUE-MS,
 // which leads back into the queue it came from after so many milliseconds; others

@@ -89,8 +89,13 @@ type EventHandler func(ctx context.Context, e Event) error
 
 // Event is what has happened at a service.
 type Event struct {
-	Type    string
-	Payload json.RawMessage
+	Type      string
+	Payload   json.RawMessage
+	Transient bool // the broker keeps it in memory only: it is of no use after a restart
+
+	// Context is what it is published in, nil for that of Publish: what travels with
+	// it comes from there. Handlers have a context of their own.
+	Context context.Context
 }
 
 type subscribed struct {
@@ -108,11 +113,13 @@ func (s *Server) HandleEvent(sub Subscription, h EventHandler) {
 
 // follow returns what handles the deliveries of a subscription's queue.
 func (s *Server) follow(sub subscribed, queue string) handleDelivery {
-	return func(ctx context.Context, d *amqp.Delivery, _ time.Time) (finish func()) {
+	return func(ctx context.Context, d *amqp.Delivery) (finish func()) {
 		ctx, cancel := context.WithTimeout(ctx, longestCall)
 		defer cancel()
 		f := failureOf(d, queue, sub.Event)
+		ctx, w := s.beginEvent(ctx, sub, f.event, d)
 		err := s.handleEvent(ctx, sub, f.event, d)
+		w.end(err)
 		switch {
 		case err == nil, crash.Off("park"):
 			return func() { s.acknowledge(d) }
@@ -134,6 +141,15 @@ func (s *Server) handleEvent(ctx context.Context, sub subscribed, event string, 
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
+	payload, err := payloadOf(d)
+	if err != nil {
+		return err
+	}
+	return sub.handle(ctx, Event{Type: event, Payload: payload})
+}
+
+// payloadOf returns what an event carries. The error is ErrUnusable.
+func payloadOf(d *amqp.Delivery) (json.RawMessage, error) {
 	body, err := bodyOf(d)
 	if err == nil {
 		body, err = plain(body)
@@ -142,10 +158,9 @@ func (s *Server) handleEvent(ctx context.Context, sub subscribed, event string, 
 		err = errors.New("not valid JSON")
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnusable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	ctx = Begin(s.broker.received(ctx, d.Headers), s.service, sub.Method)
-	return sub.handle(ctx, Event{Type: event, Payload: body})
+	return body, nil
 }
 
 // setAside puts a failed event into another queue, and only then acknowledges it.

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds waiting for what must happen.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // newBroker returns a broker that runs until the test ends, after everything
 // else that run started.
@@ -52,6 +52,7 @@ func newBrokerWith(t testing.TB, c nameko.Config) *nameko.Broker {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.SetPatience(patience)
 	run(t, b.Run)
 	return b
 }

@@ -33,7 +33,7 @@ func publishing(body []byte, headers amqp.Table) amqp.Publishing {
 // bodyOf returns the body of a message as text. It takes JSON whatever its
 // parameters, and a message that does not say what it is.
 func bodyOf(d *amqp.Delivery) ([]byte, error) {
-	if d.ContentType != "" {
+	if d.ContentType != "" && d.ContentType != jsonType {
 		kind, _, err := mime.ParseMediaType(d.ContentType)
 		if err != nil || kind != jsonType {
 			return nil, fmt.Errorf("content type %.100q, want %s", d.ContentType, jsonType)

@@ -138,6 +138,9 @@ func (o *outlet) ready(ctx context.Context) (*session, error) {
 	}
 }
 
+// isOpen reports whether messages can be published without waiting.
+func (s *session) isOpen() bool { return !s.channel.IsClosed() && s.socket.hasRoom() }
+
 // publication is a message on its way.
 type publication struct {
 	exchange, key string

@@ -53,7 +53,7 @@ func NewParked(b *Broker, queue string) *Parked {
 // many there are. It takes none away; but one that somebody else is looking at
 // or putting back at the same time is missing.
 func (p *Parked) List(ctx context.Context, most int) (events []ParkedEvent, all int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, publishPatience)
+	ctx, cancel := context.WithTimeout(ctx, p.broker.patience.publish)
 	defer cancel()
 	ch, all, err := p.open(ctx)
 	if ch == nil {
@@ -89,7 +89,7 @@ func (p *Parked) Replay(ctx context.Context, most int) (replayed int, err error)
 // replayBatch puts some events back. Only when they are there it takes them away
 // from here.
 func (p *Parked) replayBatch(ctx context.Context, ch *amqp.Channel, most int) (replayed int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, publishPatience)
+	ctx, cancel := context.WithTimeout(ctx, p.broker.patience.publish)
 	defer cancel()
 	var batch []publication
 	last, err := p.take(ctx, ch, most, func(d *amqp.Delivery) {
@@ -111,7 +111,7 @@ func (p *Parked) replayBatch(ctx context.Context, ch *amqp.Channel, most int) (r
 // open returns a channel to take parked events from, and how many there are; no
 // channel if none ever was parked.
 func (p *Parked) open(ctx context.Context) (ch *amqp.Channel, all int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
+	ctx, cancel := context.WithTimeout(ctx, p.broker.patience.connection)
 	defer cancel()
 	conn, err := p.broker.consuming.connected.wait(ctx)
 	if err != nil {

@@ -4,17 +4,17 @@ import (
 	"bytes"
 	"io"
 	"net"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
+
+	"hangar/hangartest"
 )
 
 // proxy stands between a broker and those that use it. It knows the connections
 // by their names, which end in "publish" and "consume".
 type proxy struct {
-	url  string // of the broker, through the proxy
-	addr string // of the broker
+	url string // of the broker, through the proxy
 
 	mu    sync.Mutex
 	held  string // the connections that pass nothing to the broker; "all" passes nothing at all
@@ -30,34 +30,14 @@ type pair struct {
 
 func newProxy(t *testing.T, server string) *proxy {
 	t.Helper()
-	u, err := url.Parse(server)
-	must(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	p := &proxy{addr: u.Host, pairs: make(map[*pair]bool)}
-	u.Host = listener.Addr().String()
-	p.url = u.String()
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			in, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { p.serve(in) })
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		p.cut()
-		serving.Wait()
-	})
+	p := &proxy{pairs: make(map[*pair]bool)}
+	p.url = hangartest.Between(t, server, p.serve, p.cut).String()
 	return p
 }
 
-func (p *proxy) serve(in net.Conn) {
+func (p *proxy) serve(in net.Conn, addr string) {
 	defer in.Close()
-	out, err := net.Dial("tcp", p.addr)
+	out, err := net.Dial("tcp", addr)
 	if err != nil {
 		return
 	}

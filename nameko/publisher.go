@@ -8,6 +8,9 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"go.opentelemetry.io/otel/trace"
+
+	"hangar/tracing"
 )
 
 // publishPatience bounds waiting for the connection and the confirms.
@@ -62,18 +65,21 @@ func (e EventError) Error() string { return e.Err.Error() }
 // Unwrap returns why.
 func (e EventError) Unwrap() error { return e.Err }
 
-// Publish sends events in their order, and returns when the broker has them all
-// on disk, or after 10 s. After an error it may have some of them. An EventError
+// Publish sends events in their order, and returns when the broker has them all,
+// on disk unless they are transient, or after 10 s. After an error it may have some of them. An EventError
 // names the one that cannot be encoded, or is larger than the broker allows.
 func (p *Publisher) Publish(ctx context.Context, events ...Event) error {
-	ctx, cancel := context.WithTimeout(ctx, publishPatience)
+	ctx, cancel := context.WithTimeout(ctx, p.broker.patience.publish)
 	defer cancel()
 	if len(callContextOf(ctx).stack) == 0 {
 		ctx = Begin(ctx, p.source, "publish")
 	}
-	publications, err := p.publications(ctx, events)
+	publications, spans, err := p.publications(ctx, events)
 	if err == nil {
 		err = p.publishAll(ctx, publications)
+	}
+	for _, span := range spans {
+		tracing.End(span, kindOf(err))
 	}
 	if err != nil {
 		return fmt.Errorf("publish events of %s: %w", p.source, err)
@@ -120,12 +126,29 @@ func isTooLarge(err error) bool {
 	return ok && errors.Is(err, errRefused) && cause.Code == amqp.PreconditionFailed
 }
 
-func (p *Publisher) publications(ctx context.Context, events []Event) ([]publication, error) {
+// contextOf returns what an event is published in, if not in what the others are.
+func (p *Publisher) contextOf(e Event, others context.Context) context.Context {
+	switch {
+	case e.Context == nil:
+		return others
+	case len(callContextOf(e.Context).stack) == 0:
+		return Begin(e.Context, p.source, "publish")
+	}
+	return e.Context
+}
+
+// publications returns the messages of events, and their spans, which have begun.
+func (p *Publisher) publications(ctx context.Context, events []Event) ([]publication, []trace.Span, error) {
 	publications := make([]publication, len(events))
+	var spans []trace.Span
 	for i, e := range events {
 		body, err := encode(e.Payload)
 		if err != nil {
-			return nil, EventError{Index: i, Err: fmt.Errorf("encode an event %s: %w", e.Type, err)}
+			return nil, spans, EventError{Index: i, Err: fmt.Errorf("encode an event %s: %w", e.Type, err)}
+		}
+		ctx, span := p.beginPublishSpan(p.contextOf(e, ctx), e.Type)
+		if span.IsRecording() {
+			spans = append(spans, span)
 		}
 		publications[i] = publication{
 			exchange:  eventExchange(p.source),
@@ -133,6 +156,9 @@ func (p *Publisher) publications(ctx context.Context, events []Event) ([]publica
 			mandatory: len(p.subscribers) > 0,
 			message:   publishing(body, p.broker.headers(ctx)),
 		}
+		if e.Transient {
+			publications[i].message.DeliveryMode = amqp.Transient
+		}
 	}
-	return publications, nil
+	return publications, spans, nil
 }

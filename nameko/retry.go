@@ -108,7 +108,7 @@ func newRetries(b *Broker, log *slog.Logger) *retries {
 // setAside returns when a failed event is in another queue, to come back into
 // this one or to be parked there. After an error it may be.
 func (r *retries) setAside(d *amqp.Delivery, queue string, f failure, cause error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), publishPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), r.broker.patience.publish)
 	defer cancel()
 	log := r.log.With("queue", queue, "event", f.event, "tries", f.tries, "error", cause)
 	delays := r.broker.config.RetryDelays

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -200,9 +201,10 @@ func TestUnusableEventIsParkedAtOnce(t *testing.T) {
 // finds what was published.
 func TestRetriedEventIsAsPublished(t *testing.T) {
 	url := hangartest.RabbitMQ(t)
-	failed := make(chan struct{}, 1)
-	stop := start(t, listener(retrying(t, url, time.Second), func(context.Context, nameko.Event) error {
-		failed <- struct{}{}
+	handling, fail := make(chan struct{}), make(chan struct{})
+	stop := start(t, listener(retrying(t, url, time.Millisecond), func(context.Context, nameko.Event) error {
+		handling <- struct{}{}
+		<-fail
 		return errNotNow
 	}))
 	uri, err := amqp.ParseURI(url)
@@ -222,10 +224,18 @@ func TestRetriedEventIsAsPublished(t *testing.T) {
 		Body:            []byte(body),
 	}
 	must(t, ch.Publish("src.events", "happened", true, false, published))
-	receive(t, "failure", failed)
-	stop()
-	_, err = ch.QueueDeclare(failQueue, true, false, false, false, nil) // as Python does
-	must(t, err)
+	receive(t, "event", handling)
+	stopped := make(chan struct{})
+	go func() {
+		stop()
+		close(stopped)
+	}()
+	eventually(t, "the service takes no more", func() bool {
+		q, err := ch.QueueDeclare(failQueue, true, false, false, false, nil) // as Python does
+		return err == nil && q.Consumers == 0
+	})
+	close(fail)
+	receive(t, "end of the service", stopped)
 	deliveries, err := ch.Consume(failQueue, "None1", false, false, false, false, nil)
 	must(t, err)
 	d := receive(t, "event at a Python instance", deliveries)
@@ -339,7 +349,7 @@ func TestRetriesOfAQueueWithALongName(t *testing.T) {
 // A broker that is killed while events wait loses none.
 func TestBrokerKilledWhileEventsWait(t *testing.T) {
 	server := hangartest.StartRabbitMQ(t)
-	broker := retrying(t, server.URL, time.Second, time.Second, time.Second, time.Minute)
+	broker := retrying(t, server.URL, slices.Repeat([]time.Duration{time.Second}, 1000)...) // none is parked, however long the broker is away
 	var (
 		mu      sync.Mutex
 		handled = make(map[string]bool)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,9 +31,11 @@ type Server struct {
 	workers       int
 	prefetch      int // as it was given
 	log           *slog.Logger
+	lines         *slog.Logger // of calls and events
 	methods       map[string]method
 	subscriptions []subscribed
 	replies       *outlet
+	outbox        *outbox       // to calls that came in bundles
 	retries       *retries      // nil if no events are kept
 	refusal       []byte        // body of the reply to a call that is refused; nil refuses none
 	slots         chan struct{} // one for each call and event that is worked on
@@ -48,16 +51,16 @@ type method struct {
 	handle    Handler
 }
 
-// handleDelivery handles a delivery; what it returns replies and acknowledges.
-type handleDelivery func(ctx context.Context, d *amqp.Delivery, arrived time.Time) (finish func())
+// handleDelivery handles an event; what it returns acknowledges.
+type handleDelivery func(ctx context.Context, d *amqp.Delivery) (finish func())
 
 // takeDelivery begins to work on a delivery, without waiting for it.
 type takeDelivery func(ctx context.Context, in *intake, d amqp.Delivery)
 
 // NewServer returns a service. It works on so many calls and events at once; 0
 // is DefaultWorkers. The rest stays in the queue, for this instance or another.
-// So many are fetched ahead of each queue; 0 is as many as workers, and of calls
-// as many as it takes to refuse some.
+// So many messages are fetched ahead of each queue, of which each may have several
+// calls; 0 is as many as workers, and of calls as many as it takes to refuse some.
 func NewServer(b *Broker, service string, workers, prefetch int) *Server {
 	if workers <= 0 {
 		workers = DefaultWorkers
@@ -68,11 +71,13 @@ func NewServer(b *Broker, service string, workers, prefetch int) *Server {
 		workers:  workers,
 		prefetch: max(prefetch, 0),
 		log:      b.config.Log.With("service", service),
+		lines:    b.lines.With("service", service),
 		methods:  make(map[string]method),
 		slots:    make(chan struct{}, workers),
 		ready:    make(chan struct{}),
 	}
 	s.setReady = sync.OnceFunc(func() { close(s.ready) })
+	s.outbox = &outbox{server: s, to: make(map[string]*envelope)}
 	s.replies = b.addOutlet(true, func(ses *session) error { return b.declareExchange(ses.channel) })
 	return s
 }
@@ -80,6 +85,16 @@ func NewServer(b *Broker, service string, workers, prefetch int) *Server {
 // Handle adds a method. It must be called before Run.
 func (s *Server) Handle(name string, signature Signature, h Handler) {
 	s.methods[name] = method{signature, h}
+}
+
+// Methods returns the signatures of the methods by their names. It must not be
+// called beside Handle.
+func (s *Server) Methods() map[string]Signature {
+	signatures := make(map[string]Signature, len(s.methods))
+	for name, m := range s.methods {
+		signatures[name] = m.signature
+	}
+	return signatures
 }
 
 // RefuseWhenBusy makes the service answer a call with e, at once, while all
@@ -206,7 +221,7 @@ func (s *Server) declareMethods(ch *amqp.Channel) (queue string, err error) {
 	if err := s.broker.declareExchange(ch); err != nil {
 		return "", fmt.Errorf("declare the exchange: %w", err)
 	}
-	queue = "rpc-" + s.service
+	queue = CallQueue(s.service)
 	if _, err := ch.QueueDeclare(queue, true, false, false, false, nil); err != nil {
 		return "", fmt.Errorf("declare the queue %s: %w", queue, err)
 	}
@@ -235,20 +250,32 @@ func (s *Server) limitPrefetch(ch *amqp.Channel, prefetch int) error {
 	return nil
 }
 
-// takeCall works on a call as soon as there is a slot, or refuses it. It does not
-// wait itself: the call's time runs meanwhile.
+// takeCall takes what a message asks for.
 func (s *Server) takeCall(ctx context.Context, in *intake, d amqp.Delivery) {
 	arrived := time.Now()
+	method := d.RoutingKey[strings.LastIndexByte(d.RoutingKey, '.')+1:]
+	if method == callMany {
+		s.running.Go(func() { s.takeBundle(ctx, in, &d, arrived) })
+		return
+	}
+	s.take(ctx, in, s.newRequest(&d, method, arrived))
+}
+
+// take works on a call as soon as there is a slot, or refuses it. It does not
+// wait itself: the call's time runs meanwhile.
+func (s *Server) take(ctx context.Context, in *intake, r *request) {
 	select {
 	case s.slots <- struct{}{}:
-		s.running.Go(func() { s.work(ctx, in, &d, arrived, s.answer) })
+		s.running.Go(func() { s.work(ctx, in, r) })
 		return
 	default:
 	}
 	// One that was delivered before may have been executed: a refusal would say it
 	// was not.
-	if s.refusal != nil && !d.Redelivered && s.waiting.Load() >= int64(s.workers) {
-		s.running.Go(func() { s.refuse(&d) })
+	if s.refusal != nil && !r.redelivered && s.waiting.Load() >= int64(s.workers) {
+		s.log.Warn("calls are refused: all workers are busy, and enough others wait", "workers", s.workers)
+		s.measure(r, CallRefused)
+		s.running.Go(func() { r.from.refuse(r) })
 		return
 	}
 	s.waiting.Add(1)
@@ -256,10 +283,20 @@ func (s *Server) takeCall(ctx context.Context, in *intake, d amqp.Delivery) {
 		began := s.awaitSlot(in)
 		s.waiting.Add(-1)
 		if !began {
-			s.giveBack(&d)
+			r.from.giveBack(r)
 			return
 		}
-		s.work(ctx, in, &d, arrived, s.answer)
+		s.work(ctx, in, r)
+	})
+}
+
+// work executes a request in a slot, and ends it without.
+func (s *Server) work(ctx context.Context, in *intake, r *request) {
+	s.inSlot(func() (finish func()) {
+		if in.channel.IsClosed() {
+			return func() { r.from.giveBack(r) } // it is delivered again
+		}
+		return s.answer(ctx, r)
 	})
 }
 
@@ -267,13 +304,17 @@ func (s *Server) takeCall(ctx context.Context, in *intake, d amqp.Delivery) {
 // wait is bounded by what is fetched ahead.
 func (s *Server) takeEvent(handle handleDelivery) takeDelivery {
 	return func(ctx context.Context, in *intake, d amqp.Delivery) {
-		arrived := time.Now()
 		s.running.Go(func() {
 			if !s.awaitSlot(in) {
 				s.giveBack(&d)
 				return
 			}
-			s.work(ctx, in, &d, arrived, handle)
+			s.inSlot(func() (finish func()) {
+				if in.channel.IsClosed() {
+					return func() {} // it is delivered again
+				}
+				return handle(ctx, &d)
+			})
 		})
 	}
 }
@@ -289,17 +330,11 @@ func (s *Server) awaitSlot(in *intake) bool {
 	}
 }
 
-// work handles a delivery in a slot, and ends it without.
-func (s *Server) work(ctx context.Context, in *intake, d *amqp.Delivery, arrived time.Time, handle handleDelivery) {
-	if finish := s.inSlot(ctx, in, d, arrived, handle); finish != nil {
-		finish()
-	}
-}
-
-func (s *Server) inSlot(ctx context.Context, in *intake, d *amqp.Delivery, arrived time.Time, handle handleDelivery) (finish func()) {
-	defer func() { <-s.slots }()
-	if in.channel.IsClosed() {
-		return nil // it is delivered again
-	}
-	return handle(ctx, d, arrived)
+// inSlot does what is done in the slot that was taken, and finishes without.
+func (s *Server) inSlot(handle func() (finish func())) {
+	finish := func() func() {
+		defer func() { <-s.slots }()
+		return handle()
+	}()
+	finish()
 }

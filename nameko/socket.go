@@ -143,6 +143,21 @@ func (s *socket) wakeWaiting() {
 	}
 }
 
+// hasRoom reports whether a message may be written.
+func (s *socket) hasRoom() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.closed && s.blocked == "" && len(s.backlog) < maxBacklog
+}
+
+// blockedBy returns what the broker is short of, and so accepts no messages; "" if
+// it does.
+func (s *socket) blockedBy() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.blocked
+}
+
 // room waits until a message may be written. The error is errSocketClosed, or
 // ErrNoBroker if ctx is done before.
 func (s *socket) room(ctx context.Context) error {

@@ -9,9 +9,7 @@
 package orders
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,8 +17,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"hangar"
 	"hangar/crash"
@@ -45,6 +41,11 @@ type Service struct {
 	log   *slog.Logger
 	live  liveOrders
 	full  func() bool // see RefuseWhile
+	meter Meter
+
+	creator  Creator                                    // see CreateWith
+	announce func(context.Context, hangar.OrderChanged) // see AnnounceTo
+	origin   func(context.Context) string               // nil notes none; see NoteOrigin
 
 	recovered atomic.Int64 // the order after which recovery goes on; 0 is the beginning
 }
@@ -54,7 +55,14 @@ var _ hangar.OrderService = (*Service)(nil)
 // NewService returns a service that keeps orders in store and holds their
 // products in stock.
 func NewService(store Store, stock hangar.Stock, log *slog.Logger) *Service {
-	return &Service{store: store, stock: stock, log: log, full: func() bool { return false }}
+	return &Service{
+		store:    store,
+		stock:    stock,
+		log:      log,
+		full:     func() bool { return false },
+		announce: func(context.Context, hangar.OrderChanged) {},
+		meter:    unmeasured{},
+	}
 }
 
 // RefuseWhile makes the service refuse new orders while full, such as
@@ -62,159 +70,34 @@ func NewService(store Store, stock hangar.Stock, log *slog.Logger) *Service {
 // before the service is used.
 func (s *Service) RefuseWhile(full func() bool) { s.full = full }
 
-// CreateOrder implements hangar.OrderService. While the first request with an
-// idempotency key is worked on, others with it wait for the same outcome; when
-// their time is up before, there is one more error: Conflict.
-func (s *Service) CreateOrder(ctx context.Context, n hangar.NewOrder) (hangar.OrderCreation, error) {
-	if err := n.Validate(); err != nil {
-		return hangar.OrderCreation{}, err
-	}
-	key := newKey(n)
-	if s.full() {
-		return s.replayOnly(ctx, key)
-	}
-	if key == nil {
-		created, err := s.create(ctx, n, nil)
-		return created, advise(err, "Look at the order, or for it, before you ask for another.")
-	}
-	created, err := s.create(ctx, n, key)
-	return created, advise(err, sameKey)
+// CreateWith makes the service create an order in one transaction, where the
+// stock that was given to NewService is in the same store. It must be called
+// before the service is used.
+func (s *Service) CreateWith(c Creator) { s.creator = c }
+
+// AnnounceTo makes the service announce each change of an order, by whomever it is
+// carried through, before it takes effect. It waits for announce to return: what
+// that does has happened before the change can be seen. AnnounceTo must be called
+// before the service is used.
+func (s *Service) AnnounceTo(announce func(context.Context, hangar.OrderChanged)) {
+	s.announce = announce
 }
 
-const sameKey = "Ask again with the same Idempotency-Key."
-
-func (s *Service) create(ctx context.Context, n hangar.NewOrder, key *Key) (hangar.OrderCreation, error) {
-	order, err := newOrder(n.Details)
-	if err != nil {
-		return hangar.OrderCreation{}, err
-	}
-	crash.At("orders.insert")
-	stored, err := s.store.Insert(ctx, order, key)
-	if key != nil && hangar.CodeOf(err) == hangar.Conflict {
-		return s.replay(ctx, key)
-	}
-	if err != nil {
-		return hangar.OrderCreation{}, fmt.Errorf("insert order: %w", err)
-	}
-	crash.At("orders.inserted")
-	created, err := s.settle(ctx, stored)
-	return hangar.OrderCreation{Order: created}, err
-}
-
-func newOrder(details []hangar.OrderDetail) (hangar.Order, error) {
-	// Version 7: keys that are made one after the other lie side by side in an
-	// index, which keeps its cost the same however many there are.
-	hold, err := uuid.NewV7()
-	if err != nil {
-		return hangar.Order{}, fmt.Errorf("make a hold key: %w", err)
-	}
-	return hangar.Order{
-		Details:   details,
-		Status:    hangar.Pending,
-		Version:   1,
-		Hold:      hold.String(),
-		CreatedAt: time.Now().UTC().Truncate(time.Microsecond),
-	}, nil
-}
-
-// newKey returns the idempotency key of a request, or nil. The hash is of what
-// was asked for, not of how it was spelled.
-func newKey(n hangar.NewOrder) *Key {
-	if n.IdempotencyKey == "" || crash.Off("key") {
-		return nil
-	}
-	var body bytes.Buffer
-	for _, d := range n.Details {
-		fmt.Fprintf(&body, "%q %d %d\n", d.ProductID, d.Price, d.Quantity)
-	}
-	hash := sha256.Sum256(body.Bytes())
-	return &Key{Key: n.IdempotencyKey, BodyHash: hash[:]}
-}
-
-// replayOnly answers a request that is not new; others are refused.
-func (s *Service) replayOnly(ctx context.Context, key *Key) (hangar.OrderCreation, error) {
-	if key != nil {
-		first, err := s.store.Key(ctx, key.Key)
-		if err != nil {
-			return hangar.OrderCreation{}, fmt.Errorf("look up idempotency key: %w", err)
-		}
-		if first != nil {
-			created, err := s.replay(ctx, key)
-			return created, advise(err, sameKey)
-		}
-	}
-	return hangar.OrderCreation{}, hangar.Errorf(hangar.Unavailable,
-		"No orders are taken now: the events of earlier orders cannot be delivered. Nothing was stored; try again later.")
-}
-
-// replay answers a request whose key was used before with the first outcome,
-// which it brings about if it is still open.
-func (s *Service) replay(ctx context.Context, key *Key) (hangar.OrderCreation, error) {
-	first, err := s.store.Key(ctx, key.Key)
-	switch {
-	case err != nil:
-		return hangar.OrderCreation{}, fmt.Errorf("look up idempotency key: %w", err)
-	case first == nil:
-		return hangar.OrderCreation{}, hangar.Errorf(hangar.Unavailable, "The idempotency key has just expired. Try again.")
-	case !bytes.Equal(first.BodyHash, key.BodyHash):
-		return hangar.OrderCreation{}, hangar.Errorf(hangar.IdempotencyKeyReused,
-			"The idempotency key was used with another order. Use a new key for a new order.")
-	}
-	replayed := hangar.OrderCreation{Order: hangar.Order{ID: first.OrderID}, Replayed: true}
-	if first.Refusal != nil {
-		return replayed, first.Refusal
-	}
-	stored, err := s.store.Order(ctx, first.OrderID)
-	if hangar.CodeOf(err) == hangar.OrderNotFound {
-		return replayed, nil // it was confirmed, and deleted since
-	}
-	if err != nil {
-		return hangar.OrderCreation{}, fmt.Errorf("get order %d: %w", first.OrderID, err)
-	}
-	replayed.Order = stored.Order
-	if stored.Change != nil && stored.Status == hangar.Pending {
-		return s.replayUnsettled(ctx, stored)
-	}
-	if stored.Status == hangar.Rejected { // since the key was read: now it has the refusal
-		first, err = s.store.Key(ctx, key.Key)
-		if err == nil && (first == nil || first.Refusal == nil) {
-			err = fmt.Errorf("order %d is rejected, but its idempotency key has no refusal", stored.ID)
-		}
-		if err != nil {
-			return hangar.OrderCreation{}, err
-		}
-		return replayed, first.Refusal
-	}
-	return replayed, nil
-}
-
-// replayUnsettled does with the first request what that does by itself. Both come
-// to the same end.
-func (s *Service) replayUnsettled(ctx context.Context, stored Stored) (hangar.OrderCreation, error) {
-	settled, err := s.settle(ctx, stored)
-	if hangar.CodeOf(err) != hangar.Unavailable {
-		return hangar.OrderCreation{Order: settled, Replayed: err == nil || isRefusal(err)}, err
-	}
-	if s.live.has(stored.ID) {
-		err = &hangar.Error{
-			Code: hangar.Conflict,
-			Message: "The first request with this Idempotency-Key is still being worked on. " +
-				"Ask again with the same key to learn what came of it.",
-			Err: err,
-		}
-	}
-	return hangar.OrderCreation{}, err
-}
+// NoteOrigin makes the service store with each event what origin returns of the
+// context of what it comes from: the relay, which publishes it later, is no part of
+// that. It must be called before the service is used.
+func (s *Service) NoteOrigin(origin func(context.Context) string) { s.origin = origin }
 
 // Order implements hangar.OrderService.
 func (s *Service) Order(ctx context.Context, id int64) (hangar.Order, error) {
 	stored, err := s.store.Order(ctx, id)
+	stored.Unsettled = stored.Change != nil
 	return stored.Order, err
 }
 
 // ListOrders implements hangar.OrderService.
 func (s *Service) ListOrders(ctx context.Context, q hangar.OrderQuery) (hangar.Page[hangar.Order], error) {
-	if err := hangar.CheckPageLimit(q.Limit); err != nil {
+	if err := q.Validate(); err != nil {
 		return hangar.Page[hangar.Order]{}, err
 	}
 	limit := q.Limit
@@ -325,6 +208,9 @@ func (s *Service) settle(ctx context.Context, stored Stored) (hangar.Order, erro
 	if stored.Change.Kind == unreadable {
 		return hangar.Order{}, fmt.Errorf("order %d has a change that cannot be read: it is damaged, or of a later version", stored.ID)
 	}
+	if stored.Change.Kind != Create { // which nobody has stored yet
+		s.announce(ctx, hangar.OrderChanged{ID: stored.ID, Version: stored.Version})
+	}
 	err := s.stock.Hold(ctx, holdFor(stored))
 	crash.At("orders.held")
 	if overtaken(err) {
@@ -334,7 +220,7 @@ func (s *Service) settle(ctx context.Context, stored Stored) (hangar.Order, erro
 		return hangar.Order{}, unknown(stored, err)
 	}
 	refusal, _ := errors.AsType[*hangar.Error](err)
-	settled, settlement, err := outcome(stored, refusal)
+	settled, settlement, err := s.outcome(ctx, stored, refusal)
 	if err != nil {
 		return hangar.Order{}, err
 	}
@@ -404,6 +290,15 @@ func outcome(stored Stored, refusal *hangar.Error) (hangar.Order, Settlement, er
 		s.Event = &Event{Type: hangar.OrderCreatedEvent, Payload: payload}
 	}
 	return o, s, nil
+}
+
+// outcome is outcome with the event's origin.
+func (s *Service) outcome(ctx context.Context, stored Stored, refusal *hangar.Error) (hangar.Order, Settlement, error) {
+	o, settlement, err := outcome(stored, refusal)
+	if settlement.Event != nil && s.origin != nil {
+		settlement.Event.Origin = s.origin(ctx)
+	}
+	return o, settlement, err
 }
 
 // overtaken returns the order after others have settled its change and begun

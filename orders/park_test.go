@@ -150,11 +150,12 @@ func TestEventThatSucceedsInBetweenIsNotParked(t *testing.T) {
 
 // What was parked comes back when somebody has mended its cause.
 func TestParkedEventIsDeliveredAfterUnpark(t *testing.T) {
-	store, err := sqlite.OpenOrders(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close()
+	defer file.Close()
+	store := file.Orders
 	s := orders.NewService(store, &breakable{}, noLog)
 	first, second := create(t, s), create(t, s)
 	var got []int64

@@ -90,13 +90,27 @@ func decode(e Event) (created hangar.OrderCreated, err error) {
 // PublishTo returns a Publish for a handler in the same process. An error of the
 // handler, or its panic, is an EventError.
 func PublishTo(handler hangar.OrderEvents) Publish {
+	return PublishWithin(handler, func(ctx context.Context, _ Event) (context.Context, func(error)) {
+		return ctx, func(error) {}
+	})
+}
+
+// Within returns the context that an event is handled in, and what is to be told
+// how that ended.
+type Within func(context.Context, Event) (context.Context, func(error))
+
+// PublishWithin is PublishTo with a context of its own for each event.
+func PublishWithin(handler hangar.OrderEvents, within Within) Publish {
 	return func(ctx context.Context, events []Event) error {
 		decoded, err := decodeAll(events)
 		if err != nil {
 			return err
 		}
 		for i, created := range decoded {
-			if err := handle(ctx, handler, created); err != nil {
+			ctx, end := within(ctx, events[i])
+			err := handle(ctx, handler, created)
+			end(err)
+			if err != nil {
 				return EventError{ID: events[i].ID, Err: err}
 			}
 		}

@@ -71,9 +71,11 @@ func (s *Service) Recover(ctx context.Context) (int, error) {
 			}
 			err := s.settleForRecovery(ctx, stored)
 			if err != nil && !isRefusal(err) && !overtaken(err) {
+				s.meter.OrderRecovered(err)
 				s.recovered.Store(stored.ID)
 				return settled, err
 			}
+			s.meter.OrderRecovered(nil)
 			settled++
 		}
 		if len(batch) < recoverBatch {

@@ -149,16 +149,16 @@ func (r *Relay) look(ctx context.Context) {
 		return
 	}
 	r.looked = time.Now()
-	waiting, err := r.store.Waiting(ctx)
+	outbox, err := r.store.OutboxStatistics(ctx)
 	if err != nil {
 		return // relaying fails as well, and says why
 	}
-	full := waiting > MaxWaiting
+	full := outbox.Waiting > MaxWaiting
 	switch was := r.full.Swap(full); {
 	case full && !was:
-		r.log.Error("too many events wait to be delivered, new orders are refused", "events", waiting, "allowed", MaxWaiting)
+		r.log.Error("too many events wait to be delivered, new orders are refused", "events", outbox.Waiting, "allowed", MaxWaiting)
 	case was && !full:
-		r.log.Info("events are delivered again, new orders are taken", "events", waiting)
+		r.log.Info("events are delivered again, new orders are taken", "events", outbox.Waiting)
 	}
 }
 

@@ -82,10 +82,10 @@ func (o *outbox) Relay(ctx context.Context, limit int, publish func(context.Cont
 	return len(batch), nil
 }
 
-func (o *outbox) Waiting(context.Context) (int64, error) {
+func (o *outbox) OutboxStatistics(context.Context) (hangar.OutboxStatistics, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return int64(len(o.events)) + o.more, o.fail
+	return hangar.OutboxStatistics{Waiting: int64(len(o.events)) + o.more}, o.fail
 }
 
 func (o *outbox) setMore(n int64) {

@@ -45,9 +45,9 @@ type Store interface {
 	// parked then.
 	Relay(ctx context.Context, limit int, publish func(context.Context, []Event) error) (int, error)
 
-	// Waiting returns how many events are in the outbox, at a glance: by the
-	// lowest and the highest id, so that gaps between them count.
-	Waiting(ctx context.Context) (int64, error)
+	// OutboxStatistics says how full the outbox is, at a glance: what waits, by
+	// the lowest and the highest id, so that gaps between them count.
+	OutboxStatistics(ctx context.Context) (hangar.OutboxStatistics, error)
 
 	// Parked returns up to limit parked events with ids after the given one, by
 	// id.
@@ -65,6 +65,20 @@ type Store interface {
 	// SweepKeys forgets idempotency keys that were first used before.
 	SweepKeys(ctx context.Context, before time.Time) error
 }
+
+// Creator keeps the stock as well as the orders, so that one transaction does all
+// that a new order needs. hangartest.TestServices says what comes of it.
+type Creator interface {
+	// Create stores a new order with its lines, sets their ids, and holds what
+	// it wants. It ends as outcome says, which is given the order and why the
+	// stock refuses it, nil if it does not; a refusal is returned as the error.
+	// Other error: Conflict if the idempotency key is known.
+	Create(ctx context.Context, o hangar.Order, key *Key, outcome Outcome) (hangar.Order, error)
+}
+
+// Outcome says how the creation of an order ends. It may be called more than
+// once.
+type Outcome func(o hangar.Order, refusal *hangar.Error) (hangar.Order, Settlement, error)
 
 // Stored is an order with the change to it that is under way, nil for none.
 type Stored struct {
@@ -141,4 +155,5 @@ type Event struct {
 	ID      int64 // above those of all events that were in the outbox when it was added
 	Type    string
 	Payload []byte // JSON
+	Origin  string // of which request it is, for people: what Service.NoteOrigin has returned
 }

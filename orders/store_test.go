@@ -21,16 +21,16 @@ var noLog = slog.New(slog.DiscardHandler)
 
 func openStore(t *testing.T) orders.Store {
 	t.Helper()
-	s, err := sqlite.OpenOrders(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := file.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	return s
+	return file.Orders
 }
 
 // stockFunc is a stock that answers as it is told.

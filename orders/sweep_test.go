@@ -81,11 +81,12 @@ func TestSweepBesideRecovery(t *testing.T) {
 
 // A key is good for 24 hours, and then stands for a new order.
 func TestKeyIsForgottenAfterADay(t *testing.T) {
-	store, err := sqlite.OpenOrders(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close()
+	defer file.Close()
+	store := file.Orders
 	s := orders.NewService(store, &breakable{}, noLog)
 	n := oneLine(1)
 	n.IdempotencyKey = "k"

@@ -15,12 +15,13 @@ import (
 func TestUnreadableChange(t *testing.T) {
 	for name, change := range map[string]string{"damaged": "{", "of a later version": `{"kind": "merge"}`} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "orders.db")
-			store, err := sqlite.OpenOrders(t.Context(), path)
+			path := filepath.Join(t.TempDir(), "hangar.db")
+			file, err := sqlite.Open(t.Context(), path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer store.Close()
+			defer file.Close()
+			store := file.Orders
 			stock := &breakable{}
 			stock.down.Store(true)
 			s := orders.NewService(store, stock, noLog)

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -59,7 +58,7 @@ func TestPythonDatabaseIsAdopted(t *testing.T) {
 			first, firstLine := p.create(id, "100000.99", 1)
 			second, secondLine := p.create(id, "-0.50", -3)
 			execute(t, p.conn, "INSERT INTO orders (created_at, updated_at) VALUES ('2026-03-01', '2026-03-01')") // without lines
-			var said bytes.Buffer
+			var said log
 			for range 2 { // the second time, nothing is left to do
 				s, err := postgres.OpenOrders(t.Context(), url, slog.New(slog.NewTextHandler(&said, nil)))
 				if err != nil {
@@ -134,7 +133,7 @@ func TestUnreadablePrice(t *testing.T) {
 	execute(t, p.conn, alembic("VARCHAR"))
 	ghost, line := p.create("'a'", "'NaN'", 1)
 	p.create("'b'", "1", 1)
-	var said bytes.Buffer
+	var said log
 	s, err := postgres.OpenOrders(t.Context(), url, slog.New(slog.NewTextHandler(&said, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -243,11 +242,12 @@ func TestManyOpenAtOnce(t *testing.T) {
 	execute(t, conn, alembic("VARCHAR"))
 	openAtOnce(t, url)
 	execute(t, conn, `DELETE FROM hangar_schema WHERE version_id > 2;
-		DROP INDEX order_details_order_id; DROP INDEX orders_hold; DROP INDEX orders_unsettled; DROP TABLE parked_events`)
+		DROP INDEX order_details_order_id; DROP INDEX orders_hold; DROP INDEX orders_unsettled; DROP INDEX orders_status_id;
+		DROP TABLE parked_events; ALTER TABLE outbox DROP COLUMN created_at, DROP COLUMN origin`)
 	openAtOnce(t, url)
 	var versions string
 	err := conn.QueryRow(t.Context(), "SELECT string_agg(version_id::text, ' ' ORDER BY id) FROM hangar_schema").Scan(&versions)
-	if err != nil || versions != "0 1 2 3 4 5 6" {
+	if err != nil || versions != "0 1 2 3 4 5 6 7 8 9" {
 		t.Errorf("migrations that were made: %q, %v, want each once and in order", versions, err)
 	}
 }
@@ -278,15 +278,15 @@ func TestInterruptedIndexIsMadeAgain(t *testing.T) {
 	}
 	conn := connect(t, url)
 	execute(t, conn, `DELETE FROM hangar_schema WHERE version_id >= 4;
-		UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'orders_hold'::regclass;
-		DROP INDEX orders_unsettled; DROP TABLE parked_events`)
+		UPDATE pg_index SET indisvalid = false WHERE indexrelid IN ('orders_hold'::regclass, 'orders_status_id'::regclass);
+		DROP INDEX orders_unsettled; DROP TABLE parked_events; ALTER TABLE outbox DROP COLUMN created_at, DROP COLUMN origin`)
 	s := openOrders(t, url)
 	confirmed(t, s, newOrder("a"))
 	var valid int
 	err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_index WHERE indisvalid AND indexrelid IN
-		('orders_hold'::regclass, 'orders_unsettled'::regclass, 'order_details_order_id'::regclass)`).Scan(&valid)
-	if err != nil || valid != 3 {
-		t.Errorf("valid indexes after an interruption: %d, %v, want 3", valid, err)
+		('orders_hold'::regclass, 'orders_unsettled'::regclass, 'order_details_order_id'::regclass, 'orders_status_id'::regclass)`).Scan(&valid)
+	if err != nil || valid != 4 {
+		t.Errorf("valid indexes after an interruption: %d, %v, want 4", valid, err)
 	}
 }
 
@@ -370,11 +370,27 @@ func TestParkedEventsAreAddedBesideOthers(t *testing.T) {
 	s := openOrders(t, url)
 	confirmed(t, s, newOrder("a"))
 	conn, long := connect(t, url), connect(t, url)
-	execute(t, conn, "DELETE FROM hangar_schema WHERE version_id >= 6; DROP TABLE parked_events")
+	execute(t, conn, `DELETE FROM hangar_schema WHERE version_id >= 6; DROP TABLE parked_events;
+		DROP INDEX orders_status_id; ALTER TABLE outbox DROP COLUMN created_at, DROP COLUMN origin`)
 	execute(t, long, `BEGIN; LOCK TABLE orders, order_details, idempotency_keys IN ROW EXCLUSIVE MODE;
 		SELECT id FROM outbox FOR UPDATE; UPDATE orders SET updated_at = now()`)
-	migrated := openOrders(t, url)
-	execute(t, long, "COMMIT")
+	var (
+		migrated *postgres.OrderStore
+		openErr  error
+		opening  sync.WaitGroup
+	)
+	opening.Go(func() { migrated, openErr = postgres.OpenOrders(t.Context(), url, slog.New(slog.DiscardHandler)) })
+	waitFor(t, "the table of parked events", func() bool {
+		var made bool
+		err := conn.QueryRow(t.Context(), "SELECT to_regclass('parked_events') IS NOT NULL").Scan(&made)
+		return made && err == nil
+	})
+	execute(t, long, "COMMIT") // the later migrations do wait for it
+	opening.Wait()
+	if openErr != nil {
+		t.Fatal(openErr)
+	}
+	closeAtEnd(t, migrated.Close)
 	_, err := migrated.Relay(t.Context(), 10, func(_ context.Context, events []orders.Event) error {
 		return orders.BadEvents{{ID: events[0].ID, Err: errors.New("bad")}}
 	})

@@ -50,6 +50,7 @@ func parseURL(url string) (*pgxpool.Config, error) {
 	// would cost a round trip.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	c := config.ConnConfig
+	c.Tracer = tracer{}
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}

@@ -40,7 +40,10 @@ func migrate(ctx context.Context, conn *pgx.Conn, log *slog.Logger) (err error) 
 	if err != nil {
 		return err
 	}
-	newest := int64(len(names)) // they are numbered from 1
+	newest, err := goose.NumericComponent(names[len(names)-1].Name())
+	if err != nil {
+		return err
+	}
 	version, err := schemaVersion(ctx, conn)
 	switch {
 	case err != nil:

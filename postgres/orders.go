@@ -210,7 +210,8 @@ func settlement(id, version int64, c orders.Settlement) (query string, args []an
 		query += `, k AS (UPDATE idempotency_keys SET refusal = ` + arg(string(refusal)) + ` FROM o WHERE order_id = o.id)`
 	}
 	if c.Event != nil {
-		query += `, e AS (INSERT INTO outbox (type, payload) SELECT ` + arg(c.Event.Type) + `, ` + arg(string(c.Event.Payload)) + ` FROM o)`
+		query += `, e AS (INSERT INTO outbox (type, payload, origin) SELECT ` + arg(c.Event.Type) + `, ` + arg(string(c.Event.Payload)) +
+			`, nullif(` + arg(c.Event.Origin) + `, '') FROM o)`
 	}
 	return query + ` SELECT id, NULL::integer[] FROM o`, args, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"hangar"
 	"hangar/orders"
 )
 
@@ -31,15 +32,20 @@ const (
 )
 
 const (
-	selectOutbox  = "SELECT id, type, payload FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"
-	deleteEvents  = "DELETE FROM outbox WHERE id = ANY($1)"
-	selectWaiting = "SELECT coalesce((SELECT max(id) FROM outbox) - (SELECT min(id) FROM outbox) + 1, 0)"
+	selectOutbox = "SELECT id, type, payload, coalesce(origin, '') FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"
+	deleteEvents = "DELETE FROM outbox WHERE id = ANY($1)"
 
-	parkEvent = `WITH e AS (DELETE FROM outbox WHERE id = $1 RETURNING type, payload)
-		INSERT INTO parked_events (type, payload, reason, parked_at) SELECT type, payload, $2, $3 FROM e`
-	selectParked = "SELECT id, type, payload, reason, parked_at FROM parked_events WHERE id > $1 ORDER BY id LIMIT $2"
-	unparkEvents = `WITH e AS (DELETE FROM parked_events WHERE id = ANY($1) RETURNING id, type, payload)
-		INSERT INTO outbox (type, payload) SELECT type, payload FROM e ORDER BY id`
+	// Three looks at the ends of indexes, and a count that has a bound. Ages are by
+	// the clock that wrote the times.
+	selectStatistics = `SELECT coalesce((SELECT max(id) FROM outbox) - (SELECT min(id) FROM outbox) + 1, 0),
+		coalesce((SELECT extract(epoch FROM now() AT TIME ZONE 'utc' - created_at) FROM outbox ORDER BY id LIMIT 1), 0)::float8,
+		(SELECT count(*) FROM (SELECT FROM parked_events ORDER BY id LIMIT $1) AS p)`
+
+	parkEvent = `WITH e AS (DELETE FROM outbox WHERE id = $1 RETURNING type, payload, origin)
+		INSERT INTO parked_events (type, payload, origin, reason, parked_at) SELECT type, payload, origin, $2, $3 FROM e`
+	selectParked = "SELECT id, type, payload, coalesce(origin, ''), reason, parked_at FROM parked_events WHERE id > $1 ORDER BY id LIMIT $2"
+	unparkEvents = `WITH e AS (DELETE FROM parked_events WHERE id = ANY($1) RETURNING id, type, payload, origin)
+		INSERT INTO outbox (type, payload, origin) SELECT type, payload, origin FROM e ORDER BY id`
 )
 
 // Relay implements orders.Store. While publish runs, for 30 seconds at most, the
@@ -102,7 +108,7 @@ func lockEvents(ctx context.Context, tx pgx.Tx, limit int) ([]orders.Event, erro
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (orders.Event, error) {
 		var e orders.Event
-		err := row.Scan(&e.ID, &e.Type, &e.Payload)
+		err := row.Scan(&e.ID, &e.Type, &e.Payload, &e.Origin)
 		return e, err
 	})
 }
@@ -118,12 +124,14 @@ func park(ctx context.Context, tx pgx.Tx, bad orders.BadEvents) error {
 	return nil
 }
 
-// Waiting implements orders.Store.
-func (s *OrderStore) Waiting(ctx context.Context) (n int64, err error) {
+// OutboxStatistics implements orders.Store.
+func (s *OrderStore) OutboxStatistics(ctx context.Context) (o hangar.OutboxStatistics, err error) {
+	var oldest float64 // seconds
 	err = s.try(ctx, func(ctx context.Context, _ bool) error {
-		return s.pool.QueryRow(ctx, selectWaiting).Scan(&n)
+		return s.pool.QueryRow(ctx, selectStatistics, hangar.MaxParkedCount).Scan(&o.Waiting, &oldest, &o.Parked)
 	})
-	return n, err
+	o.Oldest = time.Duration(max(0, oldest) * float64(time.Second))
+	return o, err
 }
 
 // Parked implements orders.Store.
@@ -135,7 +143,7 @@ func (s *OrderStore) Parked(ctx context.Context, after int64, limit int) (events
 		}
 		events, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (orders.ParkedEvent, error) {
 			var e orders.ParkedEvent
-			err := row.Scan(&e.ID, &e.Type, &e.Payload, &e.Reason, &e.ParkedAt)
+			err := row.Scan(&e.ID, &e.Type, &e.Payload, &e.Origin, &e.Reason, &e.ParkedAt)
 			return e, err
 		})
 		return err

@@ -47,22 +47,24 @@ func TestQueriesUseIndexes(t *testing.T) {
 	}
 	for _, analyzed := range []bool{false, true} {
 		for name, query := range map[string]struct{ statement, arguments string }{
-			"Order":       {selectOrder, "1"},
-			"List":        {selectPage, "1, 100"},
-			"List newest": {selectNewest, "1, 100"},
-			"Unsettled":   {selectUnsettled, "1, 100"},
-			"inserted":    {selectInserted, "''"},
-			"confirm":     {settlementOf(orders.Settlement{Event: &orders.Event{}}), "1, 1, now()::timestamp, '', '', ''"},
-			"reject":      {settlementOf(orders.Settlement{Refusal: &hangar.Error{}}), "1, 1, now()::timestamp, '', ''"},
-			"update":      {settlementOf(orders.Settlement{Details: []hangar.OrderDetail{{}}}), "1, 1, now()::timestamp, '', '{1}', '{1}', '{1}'"},
-			"delete":      {settlementOf(orders.Settlement{Delete: true}), "1, 1"},
-			"Relay":       {selectOutbox, "100"},
-			"relayed":     {deleteEvents, "'{1,2,3}'"},
-			"Waiting":     {selectWaiting, ""},
-			"park":        {parkEvent, "1, '', now()::timestamp"},
-			"Parked":      {selectParked, "1, 100"},
-			"Unpark":      {unparkEvents, "'{1,2,3}'"},
-			"SweepKeys":   {sweepKeys, "now()::timestamp, 1000"},
+			"Order":                    {selectOrder, "1"},
+			"List":                     {selectPage, "1, 100"},
+			"List newest":              {selectNewest, "1, 100"},
+			"List of a status":         {selectStatus, "'confirmed', 1, 20000, 100"},
+			"List of a status, newest": {selectNewestOf, "'confirmed', 1, 20000, 100"},
+			"Unsettled":                {selectUnsettled, "1, 100"},
+			"inserted":                 {selectInserted, "''"},
+			"confirm":                  {settlementOf(orders.Settlement{Event: &orders.Event{}}), "1, 1, now()::timestamp, '', '', '', ''"},
+			"reject":                   {settlementOf(orders.Settlement{Refusal: &hangar.Error{}}), "1, 1, now()::timestamp, '', ''"},
+			"update":                   {settlementOf(orders.Settlement{Details: []hangar.OrderDetail{{}}}), "1, 1, now()::timestamp, '', '{1}', '{1}', '{1}'"},
+			"delete":                   {settlementOf(orders.Settlement{Delete: true}), "1, 1"},
+			"Relay":                    {selectOutbox, "100"},
+			"relayed":                  {deleteEvents, "'{1,2,3}'"},
+			"statistics":               {selectStatistics, "10000"},
+			"park":                     {parkEvent, "1, '', now()::timestamp"},
+			"Parked":                   {selectParked, "1, 100"},
+			"Unpark":                   {unparkEvents, "'{1,2,3}'"},
+			"SweepKeys":                {sweepKeys, "now()::timestamp, 1000"},
 		} {
 			if _, err := conn.Exec(ctx, "DEALLOCATE ALL; PREPARE q AS "+query.statement); err != nil {
 				t.Fatalf("%s: %v", name, err)
@@ -75,7 +77,11 @@ func TestQueriesUseIndexes(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if text := strings.Join(plan, "\n"); strings.Contains(text, "Seq Scan") {
+			text := strings.Join(plan, "\n")
+			if strings.HasPrefix(name, "List of a status") && !strings.Contains(text, "orders_status_id") {
+				t.Errorf("the plan of %s, the tables being analyzed: %v, looks among all orders:\n%s", name, analyzed, text)
+			}
+			if strings.Contains(text, "Seq Scan") {
 				t.Errorf("the plan of %s, the tables being analyzed: %v, reads a whole table:\n%s", name, analyzed, text)
 			}
 		}

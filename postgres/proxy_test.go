@@ -3,11 +3,12 @@ package postgres_test
 import (
 	"io"
 	"net"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"hangar/hangartest"
 )
 
 // fault is what a proxy does to a request of the next connection that has one.
@@ -33,34 +34,12 @@ type proxy struct {
 // database through the proxy.
 func startProxy(t testing.TB, database string) *proxy {
 	t.Helper()
-	u, err := url.Parse(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := u.Host
-	u.Host = listener.Addr().String()
+	p := new(proxy)
+	u := hangartest.Between(t, database, p.serve, func() {}) // the connections end with the store, which is closed before
 	query := u.Query()
 	query.Set("sslmode", "disable")
 	u.RawQuery = query.Encode()
-	p := &proxy{url: u.String()}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() { p.serve(client, server) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		running.Wait() // the connections end with the store, which is closed before
-	})
+	p.url = u.String()
 	return p
 }
 

@@ -16,11 +16,15 @@ import (
 )
 
 // Orders, one row each. The lines of an order are looked up by its id, whatever
-// the planner believes of the size of a table that was adopted just now.
+// the planner believes of the size of a table that was adopted just now. Those of
+// a status are a range of the index of both: asked for by status = $1, they would
+// be looked for among all by id, where nearly all are believed to have that status.
 var (
 	selectOrder     = selectOrders("o.id = $1::bigint")
 	selectPage      = selectOrders("o.id > $1::bigint ORDER BY o.id LIMIT $2")
 	selectNewest    = selectOrders("o.id < $1::bigint ORDER BY o.id DESC LIMIT $2")
+	selectStatus    = selectOrders("(o.status, o.id) > ($1::text, $2::bigint) AND (o.status, o.id) < ($1, $3::bigint) ORDER BY o.status, o.id LIMIT $4")
+	selectNewestOf  = selectOrders("(o.status, o.id) > ($1::text, $2::bigint) AND (o.status, o.id) < ($1, $3::bigint) ORDER BY o.status DESC, o.id DESC LIMIT $4")
 	selectUnsettled = selectOrders("o.change IS NOT NULL AND o.id > $1::bigint ORDER BY o.id LIMIT $2")
 )
 
@@ -49,14 +53,8 @@ func (s *OrderStore) Order(ctx context.Context, id int64) (orders.Stored, error)
 
 // List implements orders.Store.
 func (s *OrderStore) List(ctx context.Context, q hangar.OrderQuery) ([]hangar.Order, error) {
-	query, after := selectPage, q.After
-	if q.NewestFirst {
-		query = selectNewest
-		if after == 0 {
-			after = math.MaxInt64
-		}
-	}
-	found, err := s.query(ctx, query, after, q.Limit)
+	query, args := selectList(q)
+	found, err := s.query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
 	}
@@ -65,6 +63,23 @@ func (s *OrderStore) List(ctx context.Context, q hangar.OrderQuery) ([]hangar.Or
 		list[i] = stored.Order
 	}
 	return list, nil
+}
+
+func selectList(q hangar.OrderQuery) (query string, args []any) {
+	first, last := q.After, int64(math.MaxInt64)
+	if q.NewestFirst {
+		first, last = math.MinInt64, cmp.Or(q.After, math.MaxInt64)
+	}
+	switch {
+	case q.Status != "" && q.NewestFirst:
+		return selectNewestOf, []any{string(q.Status), first, last, q.Limit}
+	case q.Status != "":
+		return selectStatus, []any{string(q.Status), first, last, q.Limit}
+	case q.NewestFirst:
+		return selectNewest, []any{last, q.Limit}
+	default:
+		return selectPage, []any{first, q.Limit}
+	}
 }
 
 // Unsettled implements orders.Store.

@@ -42,12 +42,12 @@ func TestTogether(t *testing.T) {
 }
 
 func openStores(t *testing.T) hangartest.Stores {
-	p, err := sqlite.OpenProducts(t.Context(), filepath.Join(t.TempDir(), "products.db"))
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	closeAtEnd(t, p.Close)
-	return hangartest.Stores{Orders: openOrders(t, hangartest.Postgres(t)), Products: p}
+	closeAtEnd(t, file.Close)
+	return hangartest.Stores{Orders: openOrders(t, hangartest.Postgres(t)), Products: file.Products}
 }
 
 // openOrders opens a store that is closed when the test ends.

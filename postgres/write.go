@@ -8,6 +8,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"hangar/tracing"
 )
 
 const (
@@ -41,7 +44,12 @@ type row struct {
 
 // writeTogether runs the statement in one transaction with others that wait at
 // the same time: they share the round trip and the fsync.
-func (s *OrderStore) writeTogether(ctx context.Context, key, query string, args []any) row {
+func (s *OrderStore) writeTogether(ctx context.Context, key, query string, args []any) (r row) {
+	ctx, span := tracing.Query(ctx, semconv.DBSystemNamePostgreSQL, query)
+	if span.IsRecording() {
+		describe(span, s.pool.Config().ConnConfig)
+		defer func() { tracing.End(span, kindOf(r.err)) }()
+	}
 	w := &write{ctx: ctx, key: key, query: query, args: args, done: make(chan struct{})}
 	turn, cancel := halfTime(ctx)
 	defer cancel()

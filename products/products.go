@@ -25,15 +25,18 @@ type Store interface {
 	// Insert creates a product. Error: ProductExists.
 	Insert(ctx context.Context, p hangar.Product) error
 
+	// Edit changes a product but for its stock, in one atomic step, and returns
+	// it as it is then. Error: ProductNotFound.
+	Edit(ctx context.Context, e hangar.ProductEdit) (hangar.Product, error)
+
 	// Product returns one product. Error: ProductNotFound.
 	Product(ctx context.Context, id string) (hangar.Product, error)
 
 	// Products returns those of the ids that exist, in the order of the ids.
 	Products(ctx context.Context, ids []string) ([]hangar.Product, error)
 
-	// List returns up to limit products with ids after the given one, by id in
-	// byte order.
-	List(ctx context.Context, after string, limit int) ([]hangar.Product, error)
+	// List returns up to q.Limit products, by id in byte order.
+	List(ctx context.Context, q hangar.ProductQuery) ([]hangar.Product, error)
 
 	// Delete removes a product. Error: ProductNotFound.
 	Delete(ctx context.Context, id string) error
@@ -46,15 +49,25 @@ type Store interface {
 	// that is not newer than the last changes nothing and is no error.
 	Take(ctx context.Context, h hangar.Hold) error
 
-	// SweepHolds forgets holds that have not changed since before.
+	// Restock adds units of a product to its stock and keeps that under the
+	// marker, in one atomic step. A marker that is kept with the same product
+	// and quantity adds nothing, and is Replayed. Errors, which add and keep
+	// nothing: ProductNotFound, IdempotencyKeyReused for a marker of something
+	// else, and ValidationError for more than hangar.MaxInteger in stock.
+	Restock(ctx context.Context, marker, id string, quantity int64) (hangar.Restocked, error)
+
+	// SweepHolds forgets holds, and markers of restocks, that have not changed
+	// since before.
 	SweepHolds(ctx context.Context, before time.Time) error
 }
 
 // Service is the catalogue and the stock. It is a hangar.ProductService, a
 // hangar.Stock and a handler of hangar.OrderEvents.
 type Service struct {
-	store Store
-	log   *slog.Logger
+	store    Store
+	log      *slog.Logger
+	announce func(context.Context, hangar.ProductChanged) // see AnnounceTo
+	counts   counts
 }
 
 var (
@@ -65,7 +78,19 @@ var (
 
 // NewService returns a service on a store. It logs what it must pass over.
 func NewService(store Store, log *slog.Logger) *Service {
-	return &Service{store: store, log: log}
+	return &Service{
+		store:    store,
+		log:      log,
+		announce: func(context.Context, hangar.ProductChanged) {},
+		counts:   counts{instance: uuid.NewString()},
+	}
+}
+
+// AnnounceTo makes the service announce each product that was created, replaced,
+// restocked or deleted, before it answers. It waits for announce to return. AnnounceTo must be
+// called before the service is used.
+func (s *Service) AnnounceTo(announce func(context.Context, hangar.ProductChanged)) {
+	s.announce = announce
 }
 
 // sweepEvery is how often old holds are looked for.
@@ -93,7 +118,7 @@ func (s *Service) PutProduct(ctx context.Context, p hangar.Product) error {
 	if err := p.Validate(); err != nil {
 		return err
 	}
-	return s.store.Put(ctx, p)
+	return s.announced(ctx, p.ID, s.store.Put(ctx, p))
 }
 
 // CreateProduct implements hangar.ProductService.
@@ -101,7 +126,7 @@ func (s *Service) CreateProduct(ctx context.Context, p hangar.Product) error {
 	if err := p.Validate(); err != nil {
 		return err
 	}
-	return s.store.Insert(ctx, p)
+	return s.announced(ctx, p.ID, s.store.Insert(ctx, p))
 }
 
 // Product implements hangar.ProductService.
@@ -119,21 +144,34 @@ func (s *Service) Products(ctx context.Context, ids []string) ([]hangar.Product,
 
 // ListProducts implements hangar.ProductService.
 func (s *Service) ListProducts(ctx context.Context, q hangar.ProductQuery) (hangar.Page[hangar.Product], error) {
-	if err := hangar.CheckPageLimit(q.Limit); err != nil {
+	if err := q.Validate(); err != nil {
 		return hangar.Page[hangar.Product]{}, err
 	}
-	items, err := s.store.List(ctx, q.After, q.Limit+1)
-	return hangar.NewPage(items, q.Limit), err
+	limit := q.Limit
+	q.Limit++
+	items, err := s.store.List(ctx, q)
+	return hangar.NewPage(items, limit), err
 }
 
 // DeleteProduct implements hangar.ProductService.
 func (s *Service) DeleteProduct(ctx context.Context, id string) error {
-	return s.store.Delete(ctx, id)
+	return s.announced(ctx, id, s.store.Delete(ctx, id))
+}
+
+// announced announces a change that has come out so, unless it was refused, and
+// returns err. One whose outcome is open may have changed the product.
+func (s *Service) announced(ctx context.Context, id string, err error) error {
+	switch hangar.CodeOf(err) {
+	case hangar.ProductExists, hangar.ProductNotFound, hangar.ValidationError, hangar.IdempotencyKeyReused:
+	default:
+		s.announce(ctx, hangar.ProductChanged{ID: id})
+	}
+	return err
 }
 
 // Hold implements hangar.Stock.
 func (s *Service) Hold(ctx context.Context, h hangar.Hold) error {
-	if err := checkHold(h); err != nil {
+	if err := h.Validate(); err != nil {
 		return err
 	}
 	crash.At("products.hold")
@@ -141,6 +179,9 @@ func (s *Service) Hold(ctx context.Context, h hangar.Hold) error {
 		h.ID = uuid.NewString()
 	}
 	err := s.store.Hold(ctx, h)
+	if len(h.Quantities) > 0 {
+		s.CountHold(err)
+	}
 	crash.At("products.held")
 	return err
 }
@@ -163,24 +204,5 @@ func (s *Service) HandleOrderCreated(ctx context.Context, e hangar.OrderCreated)
 		return fmt.Errorf("take the stock of order %d: %w", e.Order.ID, err)
 	}
 	crash.At("products.taken")
-	return nil
-}
-
-func checkHold(h hangar.Hold) error {
-	fields := map[string]any{}
-	if h.ID == "" || len(h.ID) > hangar.MaxIdempotencyKey {
-		fields["hold_id"] = []string{"Must have 1 to 255 characters."}
-	}
-	if h.Version < 1 {
-		fields["version"] = []string{"Must be at least 1."}
-	}
-	for id, quantity := range h.Quantities {
-		if quantity < 1 || quantity > hangar.MaxInteger {
-			fields["quantities"] = map[string]any{id: []string{"Must be at least 1."}}
-		}
-	}
-	if len(fields) > 0 {
-		return hangar.NewValidationError(fields)
-	}
 	return nil
 }

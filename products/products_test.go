@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -91,4 +92,109 @@ func TestRunSweepsOldHolds(t *testing.T) {
 			t.Errorf("%d failures are in the log %d times:\n%s", len(store.swept), n, log.String())
 		}
 	})
+}
+
+// changing is a store that is written to, with an outcome.
+type changing struct {
+	products.Store
+	outcome error
+}
+
+func (c changing) Put(context.Context, hangar.Product) error    { return c.outcome }
+func (c changing) Insert(context.Context, hangar.Product) error { return c.outcome }
+func (c changing) Delete(context.Context, string) error         { return c.outcome }
+func (c changing) Restock(context.Context, string, string, int64) (hangar.Restocked, error) {
+	return hangar.Restocked{}, c.outcome
+}
+
+// Whatever may have changed a product is announced, before it is answered.
+func TestChangesAreAnnounced(t *testing.T) {
+	p := hangar.Product{ID: "p", Title: "T"}
+	restock := func(s *products.Service) error {
+		_, err := s.Restock(t.Context(), hangar.Restock{ID: "p", Quantity: 1})
+		return err
+	}
+	for name, test := range map[string]struct {
+		change    func(s *products.Service) error
+		outcome   error
+		announced bool
+	}{
+		"put":                   {func(s *products.Service) error { return s.PutProduct(t.Context(), p) }, nil, true},
+		"put that is in doubt":  {func(s *products.Service) error { return s.PutProduct(t.Context(), p) }, errDisk, true},
+		"put that is not valid": {func(s *products.Service) error { return s.PutProduct(t.Context(), hangar.Product{ID: "p"}) }, nil, false},
+		"created":               {func(s *products.Service) error { return s.CreateProduct(t.Context(), p) }, nil, true},
+		"there already":         {func(s *products.Service) error { return s.CreateProduct(t.Context(), p) }, hangar.NewProductExists("p"), false},
+		"deleted":               {func(s *products.Service) error { return s.DeleteProduct(t.Context(), "p") }, nil, true},
+		"not there":             {func(s *products.Service) error { return s.DeleteProduct(t.Context(), "p") }, hangar.NewProductNotFound("p"), false},
+		"restocked":             {restock, nil, true},
+		"restock in doubt":      {restock, errDisk, true},
+		"restock of none":       {restock, hangar.NewProductNotFound("p"), false},
+		"restock of too many":   {restock, hangar.NewOverstocked(), false},
+		"restock with used key": {restock, hangar.NewRestockKeyReused(), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := products.NewService(changing{outcome: test.outcome}, slog.New(slog.DiscardHandler))
+			announced := false
+			s.AnnounceTo(func(_ context.Context, e hangar.ProductChanged) { announced = e.ID == "p" })
+			if err := test.change(s); test.outcome != nil && !errors.Is(err, test.outcome) {
+				t.Errorf("the change: %v, want %v", err, test.outcome)
+			}
+			if announced != test.announced {
+				t.Errorf("announced: %t, want %t", announced, test.announced)
+			}
+		})
+	}
+}
+
+// markers is a store that notes the markers of restocks.
+type markers struct {
+	products.Store
+	noted []string
+}
+
+func (m *markers) Restock(_ context.Context, marker, _ string, _ int64) (hangar.Restocked, error) {
+	m.noted = append(m.noted, marker)
+	return hangar.Restocked{}, nil
+}
+
+// A key has one marker, whatever it is; without a key each restock has its own.
+func TestRestockMarkers(t *testing.T) {
+	store := new(markers)
+	s := products.NewService(store, slog.New(slog.DiscardHandler))
+	long := strings.Repeat("☃", hangar.MaxIdempotencyKey)
+	keys := []string{"k", "K", "order-1", long, long[3:] + "x", "", ""}
+	for range 2 {
+		for _, key := range keys {
+			if _, err := s.Restock(t.Context(), hangar.Restock{ID: "p", Quantity: 1, IdempotencyKey: key}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	first, second := store.noted[:len(keys)], store.noted[len(keys):]
+	for i, key := range keys {
+		if same := first[i] == second[i]; same != (key != "") {
+			t.Errorf("the markers of the key %.10q are %s and %s", key, first[i], second[i])
+		}
+		if !strings.HasPrefix(first[i], "restock-") || len(first[i]) > 255 {
+			t.Errorf("the marker of the key %.10q is %q, want restock-, and up to 255 bytes", key, first[i])
+		}
+	}
+	slices.Sort(store.noted)
+	if n := len(slices.Compact(store.noted)); n != 5+4 {
+		t.Errorf("5 keys, and 4 restocks without, have %d markers, want 9", n)
+	}
+}
+
+func TestEachServiceIsAnInstance(t *testing.T) {
+	var instances [2]string
+	for i := range instances {
+		s, err := products.NewService(nil, slog.New(slog.DiscardHandler)).StockStatistics(t.Context())
+		if err != nil || s.Holds != 0 || s.Refusals != 0 {
+			t.Errorf("StockStatistics of a new service = %+v, %v, want no holds", s, err)
+		}
+		instances[i] = s.Instance
+	}
+	if instances[0] == instances[1] || instances[0] == "" {
+		t.Errorf("two services are the instances %q, want two", instances)
+	}
 }

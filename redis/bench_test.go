@@ -76,19 +76,19 @@ func BenchmarkList(b *testing.B) {
 		wantNil(b, "HMSET", r.Error())
 	}
 	began := time.Now()
-	if _, err := s.List(b.Context(), "", 100); err != nil {
+	if _, err := s.List(b.Context(), hangar.ProductQuery{Limit: 100}); err != nil {
 		b.Fatal(err)
 	}
 	b.Logf("the index of 200,000 products took %v", time.Since(began))
 	db.do(b, "DEL", "hangar:index:note")
 	began = time.Now()
-	if _, err := s.List(b.Context(), "", 100); err != nil {
+	if _, err := s.List(b.Context(), hangar.ProductQuery{Limit: 100}); err != nil {
 		b.Fatal(err)
 	}
 	b.Logf("another pass took %v", time.Since(began))
 	b.Run("page of 100", func(b *testing.B) {
 		callers(b, func(n int) error {
-			list, err := s.List(b.Context(), fmt.Sprintf("p%06d", n*7919%190_000), 100)
+			list, err := s.List(b.Context(), hangar.ProductQuery{After: fmt.Sprintf("p%06d", n*7919%190_000), Limit: 100})
 			if err == nil && len(list) != 100 {
 				err = fmt.Errorf("%d products, want 100", len(list))
 			}

@@ -198,7 +198,7 @@ func wantCode(t testing.TB, what string, err error, want hangar.Code) {
 
 func wantIDs(t testing.TB, what string, s *redis.ProductStore, want ...string) {
 	t.Helper()
-	list, err := s.List(t.Context(), "", 1000)
+	list, err := s.List(t.Context(), hangar.ProductQuery{Limit: 1000})
 	wantNil(t, what+": List", err)
 	var got []string
 	for _, p := range list {

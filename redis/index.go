@@ -181,8 +181,8 @@ func (x *index) walk(ctx context.Context) (found int64, steps int, err error) {
 	return added + removed, steps, err
 }
 
-func (x *index) step(ctx context.Context, script *rueidis.Lua, from string, length int) ([]rueidis.RedisMessage, error) {
-	message, _, err := x.link.run(ctx, script, indexKeys(), []string{from})
+func (x *index) step(ctx context.Context, s script, from string, length int) ([]rueidis.RedisMessage, error) {
+	message, _, err := x.link.run(ctx, s, indexKeys(), []string{from})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"hangar"
 	"hangar/redis"
@@ -19,7 +20,7 @@ func TestListSeesWhatPythonDoes(t *testing.T) {
 	s := db.open(t)
 	for i := range 50 { // each at once, and also right after the last
 		db.create(t, product(fmt.Sprintf("p%02d", i), 1))
-		list, err := s.List(t.Context(), "", 100)
+		list, err := s.List(t.Context(), hangar.ProductQuery{Limit: 100})
 		wantNil(t, "List", err)
 		if len(list) != i+1 {
 			t.Fatalf("%d products are listed after Python created product %d, want %d", len(list), i, i+1)
@@ -29,7 +30,7 @@ func TestListSeesWhatPythonDoes(t *testing.T) {
 	for i := range 49 {
 		db.do(t, "DEL", fmt.Sprintf("products:p%02d", i))
 		db.create(t, product(fmt.Sprintf("q%02d", i), 1))
-		list, err := s.List(t.Context(), "", 100)
+		list, err := s.List(t.Context(), hangar.ProductQuery{Limit: 100})
 		wantNil(t, "List", err)
 		if len(list) != 50 || list[len(list)-1].ID != fmt.Sprintf("q%02d", i) {
 			t.Fatalf("%d products are listed, the last is %+v, want 50 and q%02d: one was deleted and one created",
@@ -57,7 +58,7 @@ func TestOpenLooksForChanges(t *testing.T) {
 	db.do(t, "DEL", "products:z")
 	db.create(t, product("a", 1))
 	s = db.open(t)
-	list, err := s.List(t.Context(), "", 1) // a page that does not come to z
+	list, err := s.List(t.Context(), hangar.ProductQuery{Limit: 1}) // a page that does not come to z
 	wantNil(t, "List", err)
 	if len(list) != 1 || list[0].ID != "a" {
 		t.Errorf("List = %+v, want the product that was created meanwhile", list)
@@ -74,7 +75,7 @@ func TestDeletedProductsLeaveTheIndex(t *testing.T) {
 	}
 	wantIDs(t, "at first", s, "a", "b", "c", "d")
 	db.do(t, "DEL", "products:b", "products:d")
-	if _, err := s.List(t.Context(), "", 1); err != nil {
+	if _, err := s.List(t.Context(), hangar.ProductQuery{Limit: 1}); err != nil {
 		t.Fatalf("List: %v", err)
 	}
 	if n := db.number(t, "ZCARD", "hangar:index"); n != 2 {
@@ -98,7 +99,7 @@ func TestIndexIsRebuilt(t *testing.T) {
 		t.Helper()
 		got, after := []string{}, ""
 		for {
-			list, err := s.List(t.Context(), after, 1000)
+			list, err := s.List(t.Context(), hangar.ProductQuery{After: after, Limit: 1000})
 			wantNil(t, what+": List", err)
 			if len(list) == 0 {
 				break
@@ -155,7 +156,7 @@ func TestCreatedDuringPasses(t *testing.T) {
 					return
 				default:
 				}
-				if _, err := s.List(t.Context(), "z", 1000); err != nil {
+				if _, err := s.List(t.Context(), hangar.ProductQuery{After: "z", Limit: 1000}); err != nil {
 					t.Errorf("List: %v, want no error", err)
 				}
 			}
@@ -167,7 +168,7 @@ func TestCreatedDuringPasses(t *testing.T) {
 		close(stop)
 		listing.Wait()
 		until(t, "the list has all that Python created", func() bool {
-			list, err := s.List(t.Context(), "z", 1000)
+			list, err := s.List(t.Context(), hangar.ProductQuery{After: "z", Limit: 1000})
 			wantNil(t, "List", err)
 			return len(list) == created
 		})
@@ -192,7 +193,7 @@ func TestWritesDuringPasses(t *testing.T) {
 					return
 				default:
 				}
-				if _, err := s.List(t.Context(), "", 10); err != nil {
+				if _, err := s.List(t.Context(), hangar.ProductQuery{Limit: 10}); err != nil {
 					t.Errorf("List: %v, want no error", err)
 				}
 			}
@@ -233,7 +234,7 @@ func TestWritesDuringPasses(t *testing.T) {
 		until(t, fmt.Sprintf("store %d lists all %d products that there are, without losing one", i, len(want)), func() bool {
 			got = nil
 			for after := ""; ; after = got[len(got)-1] {
-				list, err := s.List(t.Context(), after, 1000)
+				list, err := s.List(t.Context(), hangar.ProductQuery{After: after, Limit: 1000})
 				wantNil(t, "List", err)
 				if len(list) == 0 {
 					break
@@ -273,25 +274,26 @@ func TestPassesAreFew(t *testing.T) {
 	}
 	db.do(t, "SET", "somebody's", "x")
 	wantIDs(t, "at first", s, "a")
-	before := db.passes(t)
+	before, began := db.passes(t), time.Now()
 	for i := range 100 {
 		id := strconv.Itoa(i)
 		wantNil(t, "Put", s.Put(t.Context(), product(id, 1)))
 		wantNil(t, "Put of a ghost", s.Put(t.Context(), product("ghost"+id, 1)))
 		wantNil(t, "Hold", s.Hold(t.Context(), hold(id, 1, map[string]int64{id: 1})))
-		if _, err := s.List(t.Context(), "~", 10); err != nil { // meets none that a Delete left
+		if _, err := s.List(t.Context(), hangar.ProductQuery{After: "~", Limit: 10}); err != nil { // meets none that a Delete left
 			t.Fatalf("List: %v", err)
 		}
 		wantNil(t, "Delete", s.Delete(t.Context(), id))
 		wantNil(t, "Delete of a ghost", s.Delete(t.Context(), "ghost"+id))
 	}
-	if n := db.passes(t) - before; n != 0 {
-		t.Errorf("%d passes while nobody else wrote, want none", n)
+	minutes := int(time.Since(began).Minutes()) // after each the index is looked at anyway
+	if n := db.passes(t) - before; n > minutes {
+		t.Errorf("%d passes in %d minutes while nobody else wrote, want one a minute at most", n, minutes)
 	}
 	// Keys of other programs that change all the time.
 	for i := range 500 {
 		db.do(t, "SET", "session"+strconv.Itoa(i), "x")
-		if _, err := s.List(t.Context(), "", 10); err != nil {
+		if _, err := s.List(t.Context(), hangar.ProductQuery{Limit: 10}); err != nil {
 			t.Fatalf("List: %v", err)
 		}
 	}
@@ -300,7 +302,7 @@ func TestPassesAreFew(t *testing.T) {
 	}
 	db.create(t, product("python's", 1))
 	until(t, "the list has Python's product, beside keys of other programs", func() bool {
-		list, err := s.List(t.Context(), "", 10)
+		list, err := s.List(t.Context(), hangar.ProductQuery{Limit: 10})
 		wantNil(t, "List", err)
 		return slices.ContainsFunc(list, func(p hangar.Product) bool { return p.ID == "python's" })
 	})

@@ -16,12 +16,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"hangar/hangartest"
 	"hangar/redis"
 )
 
@@ -74,10 +74,9 @@ func shortDir(t *testing.T) string {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	wantNil(t, "Listen", err)
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	_, port, err := net.SplitHostPort(hangartest.FreeAddr(t))
+	wantNil(t, "SplitHostPort", err)
+	return port
 }
 
 func TestDatabases(t *testing.T) {
@@ -276,7 +275,7 @@ func TestOpenGivesUpWithItsContext(t *testing.T) {
 	t.Parallel()
 	for what, url := range map[string]string{
 		"loading":   pretender(t, map[string]string{"HELLO": hello("standalone", "7.0.0"), "PING": "-LOADING Redis is loading the dataset in memory"}),
-		"not there": "redis://:secret@127.0.0.1:" + freePort(t),
+		"not there": "redis://:secret@127.0.0.1:1",
 		"no socket": "unix://:secret@" + filepath.Join(t.TempDir(), "none.sock"),
 		"unknown":   "redis://:secret@no-such-host.invalid",
 	} {

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"hangar"
+	"hangar/tracing"
 )
 
 // Put implements products.Store.
@@ -49,11 +50,13 @@ func (s *ProductStore) put(ctx context.Context, p hangar.Product, mode string) (
 
 // Product implements products.Store.
 func (s *ProductStore) Product(ctx context.Context, id string) (hangar.Product, error) {
+	span := beginSpan(ctx, "HMGET", "")
 	var fields []rueidis.RedisMessage
 	_, err := s.link.try(ctx, func() (err error) {
 		fields, err = s.link.client.Do(ctx, s.fieldsOf(id)).ToArray()
 		return err
 	})
+	tracing.End(span, kindOf(err))
 	if err != nil && !hasCode(err, "WRONGTYPE") {
 		return hangar.Product{}, fmt.Errorf("get product: %w", err)
 	}
@@ -69,6 +72,7 @@ func (s *ProductStore) Products(ctx context.Context, ids []string) ([]hangar.Pro
 	if len(ids) == 0 {
 		return nil, nil
 	}
+	span := beginSpan(ctx, "HMGET", "")
 	var replies []rueidis.RedisResult
 	_, err := s.link.try(ctx, func() error {
 		commands := make(rueidis.Commands, len(ids))
@@ -83,6 +87,7 @@ func (s *ProductStore) Products(ctx context.Context, ids []string) ([]hangar.Pro
 		}
 		return nil
 	})
+	tracing.End(span, kindOf(err))
 	if err != nil {
 		return nil, fmt.Errorf("get products: %w", err)
 	}

@@ -3,9 +3,10 @@ package redis_test
 import (
 	"io"
 	"net"
-	"net/url"
 	"sync"
 	"testing"
+
+	"hangar/hangartest"
 )
 
 // proxy stands in front of a Redis and spoils what passes.
@@ -20,33 +21,11 @@ type proxy struct {
 
 func newProxy(t *testing.T, server string) *proxy {
 	t.Helper()
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := u.Host
-	u.Host = listener.Addr().String()
-	p := &proxy{url: u.String(), conns: make(map[net.Conn]bool)}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			in, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { p.pass(in, addr) })
-		}
-	})
-	t.Cleanup(func() {
+	p := &proxy{conns: make(map[net.Conn]bool)}
+	p.url = hangartest.Between(t, server, p.pass, func() {
 		p.speak()
-		listener.Close()
 		p.cut()
-		serving.Wait()
-	})
+	}).String()
 	return p
 }
 

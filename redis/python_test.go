@@ -129,7 +129,7 @@ func TestBrokenProducts(t *testing.T) {
 		wantStock(t, "it was made whole", s, id, 1)
 		wantCode(t, "Insert of what is whole", s.Insert(t.Context(), product(id, 2)), hangar.ProductExists)
 	}
-	list, err := s.List(t.Context(), "", 1000)
+	list, err := s.List(t.Context(), hangar.ProductQuery{Limit: 1000})
 	wantNil(t, "List", err)
 	if len(list) != len(broken)+1 {
 		t.Errorf("%d products are listed after all were made whole, want %d", len(list), len(broken)+1)
@@ -159,7 +159,7 @@ func TestManyBrokenProducts(t *testing.T) {
 	var log logged
 	s := openStore(t, db.URL, log.logger())
 	for range 3 {
-		list, err := s.List(t.Context(), "", 2)
+		list, err := s.List(t.Context(), hangar.ProductQuery{Limit: 2})
 		wantNil(t, "List", err)
 		wantEqual(t, "the list", list, []hangar.Product{product("a", 1), product("z", 1)})
 	}

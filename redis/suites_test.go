@@ -50,15 +50,15 @@ func TestTogether(t *testing.T) {
 // openStores opens the products in an empty database, and orders beside it.
 func openStores(t *testing.T, db *database) hangartest.Stores {
 	t.Helper()
-	o, err := sqlite.OpenOrders(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := o.Close(); err != nil {
+		if err := file.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
 	db.flush(t)
-	return hangartest.Stores{Orders: o, Products: db.open(t)}
+	return hangartest.Stores{Orders: file.Orders, Products: db.open(t)}
 }

@@ -28,7 +28,7 @@ const (
 
 // errURL does not show the URL: where it is broken, nobody can tell the password
 // from the rest.
-var errURL = errors.New("the URL of the products' Redis cannot be read: want redis://user:password@host:port/db, rediss://…, " +
+var errURL = errors.New("the URL of the Redis cannot be read: want redis://user:password@host:port/db, rediss://…, " +
 	"or unix://user:password@/path?db=0, with special characters of the password written as %XX")
 
 // parseURL reads a URL as redis-py does; see OpenProducts.
@@ -101,7 +101,7 @@ func database(path string, query url.Values) (int, error) {
 	}
 	n, err := strconv.Atoi(query.Get("db"))
 	if err != nil {
-		return 0, errors.New("the db in the URL of the products' Redis is not a number")
+		return 0, errors.New("the db in the URL of the Redis is not a number")
 	}
 	return n, nil
 }
@@ -118,13 +118,13 @@ func tlsConfig(host string, query url.Values) (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("ssl_ca_certs of the products' Redis: %w", err)
+		return nil, fmt.Errorf("ssl_ca_certs of the Redis: %w", err)
 	}
 	if config.RootCAs, err = x509.SystemCertPool(); err != nil {
 		config.RootCAs = x509.NewCertPool()
 	}
 	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ssl_ca_certs of the products' Redis: no certificate in %s", file)
+		return nil, fmt.Errorf("ssl_ca_certs of the Redis: no certificate in %s", file)
 	}
 	return config, nil
 }

@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -41,6 +42,17 @@ func TestArguments(t *testing.T) {
 		{"products.list_page", `["z", 1e30]`, `["marshmallow.exceptions.ValidationError", {"limit": ["Not a valid integer."]}]`},
 		{"products.list_page", `["z", 99999999999999999999]`, `["marshmallow.exceptions.ValidationError", {"limit": ["Must be at most 1000."]}]`},
 		{"products.list_page", `["z", 0]`, `["marshmallow.exceptions.ValidationError", {"limit": ["Must be at least 1."]}]`},
+		{"products.list_page", `[null, 9, "__t"]`, `{"items": [{"id": "__type__"}], "more": false}`},
+		{"products.list_page", `[null, 9, 5]`, `{"items": [{"id": "5"}], "more": false}`},
+		{"products.list_page", `["4", 1, null]`, `{"items": [{"id": "5"}], "more": true}`},
+		{"products.list_page", `[null, 9, "\u0000"]`, `["marshmallow.exceptions.ValidationError", {"prefix": ["Not a valid string."]}]`},
+		{"products.restock", `[5, "3"]`, `{"id": "5", "title": "Title of 5", "in_stock": 13}`},
+		{"products.restock", `["missing", 3]`, `["products.exceptions.NotFound", "Product ID missing does not exist"]`},
+		{"products.restock", `["a", null]`, `["marshmallow.exceptions.ValidationError", {"quantity": ["Field may not be null."]}]`},
+		{"products.restock", `["a", 1.5]`, `["marshmallow.exceptions.ValidationError", {"quantity": ["Not a valid integer."]}]`},
+		{"products.restock", `["a", -1]`, `["marshmallow.exceptions.ValidationError", {"quantity": ["Must be at least 1."]}]`},
+		{"products.restock", `["a", 9007199254740991]`, `["marshmallow.exceptions.ValidationError", {"quantity": ["Must not bring the stock above 9007199254740991."]}]`},
+		{"products.stock_statistics", `[]`, `{"holds": 1, "refusals": 0}`},
 		{"products.create", `[null]`, `["marshmallow.exceptions.ValidationError", {"_schema": ["Invalid input type."]}]`},
 		{"products.create_new", `[{"id": "a", "title": "A", "passenger_capacity": 1, "maximum_speed": 1, "in_stock": 1}]`,
 			`["hangar.exceptions.ProductExists", "Product ID a exists already"]`},
@@ -68,6 +80,11 @@ func TestArguments(t *testing.T) {
 		{"orders.list_page", `["1", 10, false]`, `{"items": [], "more": false}`},
 		{"orders.list_page", `["x", 10, false]`, `["marshmallow.exceptions.ValidationError", {"after": ["Not a valid integer."]}]`},
 		{"orders.list_page", `[1, 10, 0]`, `["marshmallow.exceptions.ValidationError", {"newest_first": ["Not a valid boolean."]}]`},
+		{"orders.list_page", `[null, 10, true, "confirmed"]`, `{"items": [{"id": 1}], "more": false}`},
+		{"orders.list_page", `[null, 10, true, null]`, `{"items": [{"id": 1}], "more": false}`},
+		{"orders.list_page", `[null, 10, true, "rejected"]`, `{"items": [], "more": false}`},
+		{"orders.list_page", `[null, 10, true, 5]`, `["marshmallow.exceptions.ValidationError", {"status": ["Must be one of: pending, confirmed, rejected, cancelled."]}]`},
+		{"orders.outbox_statistics", `[]`, `{"parked": 0}`},
 		{"orders.get_orders", `[]`, `[{"id": 1}]`},
 		{"orders.create_order", `[null]`, `["marshmallow.exceptions.ValidationError", {"order_details": ["Field may not be null."]}]`},
 		{"orders.create_order", `[[{"product_id": "a", "price": NaN, "quantity": 1}]]`,
@@ -125,26 +142,45 @@ func TestProductIDs(t *testing.T) {
 			lines[i] = line(id, 3)
 			short[id] = hangar.Shortage{Requested: 3, InStock: 2}
 		}
-		_, err := f.orders.CreateOrder(ctx, orderOf(lines...))
+		created, err := keepOrdering(ctx, f.orders, lines...)
 		wantError(t, fmt.Sprintf("3 of each of %.3q", ids), err, hangar.NewOutOfStock(short))
 		for i := range lines {
 			lines[i].Quantity = 2
 		}
-		created, err := f.orders.CreateOrder(ctx, orderOf(lines...))
+		created, err = keepOrdering(ctx, f.orders, lines...)
 		wantNil(t, fmt.Sprintf("2 of each of %.3q", ids), err)
 		for i, d := range created.Order.Details {
 			lines[i].ID = d.ID
 		}
 		wantEqual(t, "the lines", created.Order.Details, lines)
-		stocked, err := f.products.Products(ctx, ids)
-		wantNil(t, "Products", err)
+		var stocked []hangar.Product
+		eventually(t, "Products", func() (err error) {
+			stocked, err = f.products.Products(ctx, ids)
+			return err
+		})
 		for i, id := range ids {
 			if i >= len(stocked) || !cmp.Equal(stocked[i], product(id, 0)) {
 				t.Fatalf("Products(%.3q) is no list of those with nothing in stock", ids)
 			}
 		}
-		_, err = f.orders.CancelOrder(ctx, created.Order.ID)
-		wantNil(t, "CancelOrder", err)
+		eventually(t, "CancelOrder", func() error {
+			_, err := f.orders.CancelOrder(ctx, created.Order.ID)
+			return err
+		})
+	}
+}
+
+// keepOrdering orders once, and asks again where that takes longer than a request
+// has: of a thousand long ids that may be.
+func keepOrdering(ctx context.Context, o hangar.OrderService, lines ...hangar.OrderDetail) (hangar.OrderCreation, error) {
+	n := orderOf(lines...)
+	n.IdempotencyKey = rand.Text()
+	for {
+		created, err := o.CreateOrder(ctx, n)
+		code := hangar.CodeOf(err)
+		if code != hangar.Unavailable && code != hangar.Conflict || ctx.Err() != nil {
+			return created, err
+		}
 	}
 }
 
@@ -179,7 +215,16 @@ func (s *seenCalls) Product(ctx context.Context, _ string) (hangar.Product, erro
 }
 func (s *seenCalls) DeleteProduct(ctx context.Context, _ string) error      { return s.note(ctx) }
 func (s *seenCalls) PutProduct(ctx context.Context, _ hangar.Product) error { return s.note(ctx) }
-func (s *seenCalls) Hold(ctx context.Context, _ hangar.Hold) error          { return s.note(ctx) }
+func (s *seenCalls) StockStatistics(ctx context.Context) (hangar.StockStatistics, error) {
+	return hangar.StockStatistics{}, s.note(ctx)
+}
+func (s *seenCalls) OutboxStatistics(ctx context.Context) (hangar.OutboxStatistics, error) {
+	return hangar.OutboxStatistics{}, s.note(ctx)
+}
+func (s *seenCalls) Restock(ctx context.Context, r hangar.Restock) (hangar.Restocked, error) {
+	return hangar.Restocked{}, s.note(ctx)
+}
+func (s *seenCalls) Hold(ctx context.Context, _ hangar.Hold) error { return s.note(ctx) }
 func (s *seenCalls) CancelOrder(ctx context.Context, _ int64) (hangar.Order, error) {
 	return hangar.Order{}, s.note(ctx)
 }
@@ -221,6 +266,12 @@ func TestCallsSayWhoseTheyAre(t *testing.T) {
 		{"create_product", "products.create", write, func(ctx context.Context) error { return p.PutProduct(ctx, product("a", 1)) }},
 		{"delete_product", "products.delete", write, func(ctx context.Context) error { return p.DeleteProduct(ctx, "a") }},
 		{"settle_orders", "products.hold", write, func(ctx context.Context) error { return p.Hold(ctx, hangar.Hold{ID: "h", Version: 1}) }},
+		{"restock_product", "products.restock", write, func(ctx context.Context) error {
+			_, err := p.Restock(ctx, hangar.Restock{ID: "a", Quantity: 1})
+			return err
+		}},
+		{"stock_statistics", "products.stock_statistics", read, func(ctx context.Context) error { _, err := p.StockStatistics(ctx); return err }},
+		{"outbox_statistics", "orders.outbox_statistics", read, func(ctx context.Context) error { _, err := o.OutboxStatistics(ctx); return err }},
 		{"cancel_order", "orders.cancel_order", write, func(ctx context.Context) error { _, err := o.CancelOrder(ctx, 1); return err }},
 		{"create_order", "orders.create_order", write, func(ctx context.Context) error { _, err := o.CreateOrder(ctx, keyed); return err }},
 	} {
@@ -233,6 +284,9 @@ func TestCallsSayWhoseTheyAre(t *testing.T) {
 		}
 	}
 	wantEqual(t, "the idempotency key of the last call", service.key, any("ü"))
+	_, err := p.Restock(t.Context(), hangar.Restock{ID: "a", Quantity: 1, IdempotencyKey: "☃"})
+	wantError(t, "Restock", err, hangar.Errorf(hangar.Conflict, "seen"))
+	wantEqual(t, "the idempotency key of a restock", service.key, any("☃"))
 	within := nameko.Begin(t.Context(), "orders", "create_order")
 	wantError(t, "Hold", p.Hold(within, hangar.Hold{ID: "h", Version: 1}), hangar.Errorf(hangar.Conflict, "seen"))
 	if len(service.ids) != 2 || service.ids[0] != nameko.CallIDs(within)[0] {

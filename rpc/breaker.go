@@ -36,6 +36,7 @@ type breaker struct {
 	answered  time.Time // when the last answer came
 	cutOff    bool
 	nextProbe time.Time
+	refused   int64 // calls that were not made
 }
 
 // admit reports whether a call may be made.
@@ -46,6 +47,7 @@ func (b *breaker) admit(now time.Time) bool {
 		return true
 	}
 	if now.Before(b.nextProbe) {
+		b.refused++
 		return false
 	}
 	b.nextProbe = now.Add(probeEvery)

@@ -212,7 +212,7 @@ func (p *proxy) call(t *testing.T, c recordedCall) (*amqp.Delivery, *amqp.Return
 		ReplyTo:         p.id,
 		Body:            []byte(c.Request),
 	}))
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		select {
 		case reply := <-p.replies:
@@ -230,7 +230,7 @@ func (p *proxy) call(t *testing.T, c recordedCall) (*amqp.Delivery, *amqp.Return
 // eventually repeats what must succeed sooner or later.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		err := try()

@@ -35,6 +35,8 @@ const (
 	tryAgain  = "Try again."
 	lookFirst = "Whether it was done is not known: look before you try again."
 	sameKey   = "Whether the order was placed is not known: ask again with the same Idempotency-Key."
+
+	sameRestockKey = "Whether the units were added is not known: ask again with the same Idempotency-Key."
 )
 
 func pathOf(code hangar.Code) string {

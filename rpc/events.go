@@ -27,7 +27,7 @@ func Subscribers() []nameko.Subscriber {
 }
 
 // PublishTo returns what publishes the events of the orders service over the
-// broker. Those that nobody could read, and those that the broker never takes,
+// broker, each as if by the call that its origin is of. Those that nobody could read, and those that the broker never takes,
 // are orders.BadEvents.
 func PublishTo(p *nameko.Publisher) orders.Publish {
 	return func(ctx context.Context, events []orders.Event) error {
@@ -37,6 +37,9 @@ func PublishTo(p *nameko.Publisher) orders.Publish {
 		batch := make([]nameko.Event, len(events))
 		for i, e := range events {
 			batch[i] = nameko.Event{Type: e.Type, Payload: e.Payload}
+			if e.Origin != "" {
+				batch[i].Context = Resume(ctx, e.Origin)
+			}
 		}
 		err := p.Publish(ctx, batch...)
 		if bad, ok := errors.AsType[nameko.EventError](err); ok {

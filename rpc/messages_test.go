@@ -1,6 +1,7 @@
 package rpc_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -48,12 +49,13 @@ func TestMessages(t *testing.T) {
 	for _, m := range recorded(t) {
 		want = append(want, asHangarHasIt(t, m)...)
 	}
+	repeatablesAreTransient(want)
 	got := make([]message, 0, len(want))
 	for range want {
 		got = append(got, received(t, tapped))
 	}
-	eventLast(want)
-	eventLast(got)
+	sortMessages(t, want)
+	sortMessages(t, got)
 	wantEqual(t, "messages", sameNames(t, got), sameNames(t, want))
 }
 
@@ -103,17 +105,22 @@ func received(t *testing.T, tapped <-chan amqp.Delivery) message {
 	var d amqp.Delivery
 	select {
 	case d = <-tapped:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("a message is missing")
 	}
 	m := message{Exchange: d.Exchange, RoutingKey: d.RoutingKey, Properties: propertiesOf(&d), Body: decoded(t, d.Body)}
-	if d.ReplyTo != "" { // every request has a deadline
+	if d.ReplyTo != "" { // every request has a deadline, and the id of what it is made for
 		left, err := strconv.Atoi(d.Expiration)
 		if header := d.Headers["nameko.deadline_ms"]; err != nil || left < 1 || header != int64(left) {
 			t.Errorf("%s: expiration %q and nameko.deadline_ms %v, want both to be the milliseconds that are left", d.RoutingKey, d.Expiration, header)
 		}
+		if id, _ := d.Headers["nameko.request_id"].(string); id == "" {
+			t.Errorf("%s: no nameko.request_id among %v", d.RoutingKey, d.Headers)
+		}
 		delete(m.Properties, "expiration")
-		delete(m.Properties["headers"].(map[string]any), "nameko.deadline_ms")
+		headers := m.Properties["headers"].(map[string]any)
+		delete(headers, "nameko.deadline_ms")
+		delete(headers, "nameko.request_id")
 	}
 	body, _ := m.Body.(map[string]any)
 	if result, ok := body["result"].(map[string]any); ok && result["order_details"] != nil {
@@ -167,6 +174,22 @@ func asHangarHasIt(t *testing.T, m message) []message {
 	return []message{m}
 }
 
+// repeatablesAreTransient changes the calls that are sent again if they are lost,
+// and their replies: they are not kept on disk.
+func repeatablesAreTransient(messages []message) {
+	repeatable := make(map[any]bool) // by correlation id
+	for _, m := range messages {
+		id := m.Properties["correlation_id"]
+		switch m.RoutingKey {
+		case "products.get", "products.get_many", "products.create", "products.hold":
+			repeatable[id] = true
+		}
+		if repeatable[id] {
+			m.Properties["delivery_mode"] = 1.0
+		}
+	}
+}
+
 // holdMessages are what the orders service and the products service exchange,
 // for which there is nothing in the contract.
 func holdMessages(t *testing.T, create message) []message {
@@ -197,10 +220,30 @@ func numberFirst(v any) {
 	}
 }
 
-// eventLast puts the event, which is published beside the reply, at the end.
-func eventLast(messages []message) {
-	slices.SortStableFunc(messages, func(a, b message) int {
-		return strings.Compare(a.Exchange, b.Exchange) // nameko-rpc, orders.events
+// sortMessages sorts requests by what they ask for, each with its reply, and the
+// event behind them: the tap may have a reply before its request.
+func sortMessages(t *testing.T, messages []message) {
+	t.Helper()
+	asked := make(map[any]string) // by correlation id
+	for _, m := range messages {
+		if m.Properties["reply_to"] != nil {
+			body, err := json.Marshal(m.Body)
+			wantNil(t, "encode a body", err)
+			asked[m.Properties["correlation_id"]] = m.RoutingKey + string(body)
+		}
+	}
+	place := func(m message) int { // beside the other of a call
+		if m.Properties["reply_to"] != nil {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(messages, func(a, b message) int {
+		return cmp.Or(
+			cmp.Compare(a.Exchange, b.Exchange), // nameko-rpc, orders.events
+			cmp.Compare(asked[a.Properties["correlation_id"]], asked[b.Properties["correlation_id"]]),
+			cmp.Compare(place(a), place(b)),
+		)
 	})
 }
 

@@ -7,7 +7,8 @@ import (
 	"hangar/nameko"
 )
 
-// idempotencyKey is the name of the header that carries the key of an order.
+// idempotencyKey is the name of the header that carries the key of an order or of a
+// restock.
 const idempotencyKey = "idempotency_key"
 
 // Orders is an orders service on the other side of the broker. It is a
@@ -79,7 +80,7 @@ func (o *Orders) get(ctx context.Context, id int64) (hangar.Order, error) {
 
 // ListOrders implements hangar.OrderService.
 func (o *Orders) ListOrders(ctx context.Context, q hangar.OrderQuery) (hangar.Page[hangar.Order], error) {
-	if err := hangar.CheckPageLimit(q.Limit); err != nil {
+	if err := q.Validate(); err != nil {
 		return hangar.Page[hangar.Order]{}, err
 	}
 	ctx, cancel := o.peer.begin(ctx, "list_orders", readTimeout)
@@ -91,11 +92,19 @@ func (o *Orders) ListOrders(ctx context.Context, q hangar.OrderQuery) (hangar.Pa
 	return o.listAndSlice(ctx, q)
 }
 
-// listPage reports false if the instance that was asked is a Python one.
+// listPage reports false if the instance that was asked cannot list so: a Python one,
+// or one of an earlier version that knows no status.
 func (o *Orders) listPage(ctx context.Context, q hangar.OrderQuery) (hangar.Page[hangar.Order], bool, error) {
 	var found page[readOrder]
-	call := nameko.Call{Method: "list_page", Args: []any{q.After, q.Limit, q.NewestFirst}, Repeatable: true}
+	args := []any{q.After, q.Limit, q.NewestFirst}
+	if q.Status != "" {
+		args = append(args, q.Status)
+	}
+	call := nameko.Call{Method: "list_page", Args: args, Repeatable: true}
 	known, err := o.peer.callNew(ctx, call, &found, tryAgain)
+	if q.Status != "" && nameko.IsError(err, nameko.IncorrectSignature) {
+		return hangar.Page[hangar.Order]{}, false, nil
+	}
 	if err == nil {
 		o.origin.note(o.peer.now(), !known)
 	}
@@ -172,11 +181,12 @@ func ServeOrders(s *nameko.Server, o hangar.OrderService) {
 	handle(s, "get_order", nameko.Params("order_id"), m.get)
 	handle(s, "list_orders", nameko.Params(), m.list)
 	handle(s, "get_orders", nameko.Params(), m.list)
-	handle(s, "list_page", nameko.Params("after", "limit", "newest_first"), m.listPage)
+	handle(s, "list_page", nameko.Signature{Required: []string{"after", "limit", "newest_first"}, Optional: []string{"status"}}, m.listPage)
 	handle(s, "create_order", nameko.Params("order_details"), m.create)
 	handle(s, "update_order", nameko.Params("order"), m.update)
 	handle(s, "cancel_order", nameko.Params("order_id"), m.cancel)
 	handle(s, "delete_order", nameko.Params("order_id"), m.delete)
+	handle(s, "outbox_statistics", nameko.Params(), m.outboxStatistics)
 }
 
 type orderMethods struct {
@@ -225,6 +235,9 @@ func (m orderMethods) listPage(ctx context.Context, args nameko.Args) (any, erro
 		if q.After, ok = integer(after); !ok {
 			return nil, notValid("after", "Not a valid integer.")
 		}
+	}
+	if status := args["status"]; status != nil {
+		q.Status = hangar.OrderStatus(text(status))
 	}
 	p, err := m.orders.ListOrders(ctx, q)
 	return page[order]{newOrders(p.Items), p.More}, err

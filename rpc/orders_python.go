@@ -130,11 +130,10 @@ func (o *Orders) listAndSlice(ctx context.Context, q hangar.OrderQuery) (hangar.
 	if q.NewestFirst {
 		slices.Reverse(rows)
 	}
-	if q.After != 0 {
-		rows = slices.DeleteFunc(rows, func(row hangar.Order) bool {
-			return row.ID == q.After || row.ID < q.After != q.NewestFirst
-		})
-	}
+	rows = slices.DeleteFunc(rows, func(row hangar.Order) bool {
+		passed := q.After != 0 && (row.ID == q.After || row.ID < q.After != q.NewestFirst)
+		return passed || q.Status != "" && row.Status != q.Status
+	})
 	return hangar.NewPage(rows, q.Limit), nil
 }
 

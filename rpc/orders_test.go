@@ -82,6 +82,45 @@ func TestPythonOrders(t *testing.T) {
 	wantError(t, "CancelOrder", err, cannot("cancel orders"))
 	_, err = o.ListOrders(ctx, hangar.OrderQuery{Limit: 10})
 	wantError(t, "ListOrders", err, cannot("list orders"))
+	_, err = o.OutboxStatistics(ctx)
+	wantError(t, "OutboxStatistics", err, cannot("tell how far its events are"))
+}
+
+// An instance of an earlier version, whose list_page knows no status. It is no
+// Python one: its orders have statuses.
+func TestStatusOfEarlierOrders(t *testing.T) {
+	t.Parallel()
+	url := hangartest.RabbitMQ(t)
+	all := []map[string]any{}
+	for i, status := range []hangar.OrderStatus{hangar.Confirmed, hangar.Cancelled, hangar.Confirmed, hangar.Rejected} {
+		all = append(all, map[string]any{"id": i + 1, "order_details": []any{}, "status": status, "version": 2})
+	}
+	serve(t, connect(t, url), "orders", func(s *nameko.Server) {
+		s.Handle("list_page", nameko.Params("after", "limit", "newest_first"), func(context.Context, nameko.Args) (any, error) {
+			return map[string]any{"items": all[:1], "more": true}, nil
+		})
+		s.Handle("list_orders", nameko.Params(), func(context.Context, nameko.Args) (any, error) { return all, nil })
+	})
+	o := rpc.NewOrders(newClient(t, url, "gateway"), new(catalogue))
+	for _, test := range []struct {
+		q    hangar.OrderQuery
+		want []int64
+		more bool
+	}{
+		{hangar.OrderQuery{Limit: 1, Status: hangar.Confirmed, NewestFirst: true}, []int64{3}, true},
+		{hangar.OrderQuery{Limit: 2, Status: hangar.Confirmed}, []int64{1, 3}, false},
+		{hangar.OrderQuery{Limit: 2, Status: hangar.Rejected, After: 2}, []int64{4}, false},
+		{hangar.OrderQuery{Limit: 1}, []int64{1}, true},
+	} {
+		page, err := o.ListOrders(t.Context(), test.q)
+		wantNil(t, "ListOrders", err)
+		var ids []int64
+		for _, order := range page.Items {
+			ids = append(ids, order.ID)
+		}
+		wantEqual(t, fmt.Sprintf("ids of ListOrders(%+v)", test.q), ids, test.want)
+		wantEqual(t, "that there are more", page.More, test.more)
+	}
 }
 
 func TestPythonOrdersAreListed(t *testing.T) {
@@ -105,6 +144,8 @@ func TestPythonOrdersAreListed(t *testing.T) {
 			{hangar.OrderQuery{Limit: 3, NewestFirst: true}, []int64{10, 9, 2}, true},
 			{hangar.OrderQuery{Limit: 3, After: 9, NewestFirst: true}, []int64{2, 1}, false},
 			{hangar.OrderQuery{Limit: 3, After: 10}, nil, false},
+			{hangar.OrderQuery{Limit: 3, Status: hangar.Confirmed, After: 9, NewestFirst: true}, []int64{2, 1}, false},
+			{hangar.OrderQuery{Limit: 3, Status: hangar.Cancelled}, nil, false},
 		} {
 			page, err := o.ListOrders(t.Context(), test.q)
 			wantNil(t, "ListOrders", err)
@@ -247,31 +288,30 @@ func (s silentStock) Hold(ctx context.Context, _ hangar.Hold) error {
 }
 
 // What the orders service says at the end of a request's time arrives in time:
-// that tells more than that no answer came.
+// that tells more than that no answer came. Nothing runs beside it: an answer has a
+// second.
 func TestAnswersAtTheDeadlineArrive(t *testing.T) {
-	t.Parallel()
 	url := hangartest.RabbitMQ(t)
-	store, err := sqlite.OpenOrders(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
-	wantNil(t, "OpenOrders", err)
-	closeAtEnd(t, store.Close)
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
+	wantNil(t, "Open", err)
+	closeAtEnd(t, file.Close)
 	stock := silentStock{make(chan struct{}, 10)}
-	service := orders.NewService(store, stock, noLog)
+	service := orders.NewService(file.Orders, stock, noLog)
 	serve(t, connect(t, url), "orders", func(s *nameko.Server) { rpc.ServeOrders(s, service) })
 	o := rpc.NewOrders(newClient(t, url, "gateway"), existing{})
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
-	defer cancel()
 	keyed := orderOf(line("a", 1))
 	keyed.IdempotencyKey = "k"
 	var second sync.WaitGroup
 	second.Go(func() {
 		<-stock.asked
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		// It ends while the first, which has ten seconds, is still worked on.
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 		defer cancel()
 		_, err := o.CreateOrder(ctx, keyed)
 		wantError(t, "CreateOrder with a key that is worked on", err, hangar.Errorf(hangar.Conflict,
 			"The first request with this Idempotency-Key is still being worked on. Ask again with the same key to learn what came of it."))
 	})
-	created, err := o.CreateOrder(ctx, keyed)
+	created, err := o.CreateOrder(t.Context(), keyed)
 	second.Wait()
 	wantError(t, "CreateOrder with a key", err, hangar.Errorf(hangar.Unavailable,
 		"Order 1 is stored, but whether it could be carried through is not known yet. Ask again with the same Idempotency-Key."))

@@ -57,6 +57,10 @@ func (u *unsteady) Product(context.Context, string) (hangar.Product, error) {
 
 func (u *unsteady) DeleteProduct(context.Context, string) error { return u.call() }
 
+func (u *unsteady) Restock(context.Context, hangar.Restock) (hangar.Restocked, error) {
+	return hangar.Restocked{Product: product("a", 1)}, u.call()
+}
+
 func TestCallsAreMadeAgainWhereThatIsSafe(t *testing.T) {
 	t.Parallel()
 	url := hangartest.StartRabbitMQ(t).URL
@@ -73,6 +77,16 @@ func TestCallsAreMadeAgainWhereThatIsSafe(t *testing.T) {
 	err = p.DeleteProduct(t.Context(), "a")
 	if hangar.CodeOf(err) != hangar.Unavailable || u.called() != 1 {
 		t.Errorf("DeleteProduct, which may have been done: %v after %d calls, want UNAVAILABLE after 1", err, u.called())
+	}
+	u.fail(1)
+	_, err = p.Restock(t.Context(), hangar.Restock{ID: "a", Quantity: 1})
+	if hangar.CodeOf(err) != hangar.Unavailable || u.called() != 1 {
+		t.Errorf("Restock without a key, which may have been done: %v after %d calls, want UNAVAILABLE after 1", err, u.called())
+	}
+	u.fail(2)
+	_, err = p.Restock(t.Context(), hangar.Restock{ID: "a", Quantity: 1, IdempotencyKey: "k"})
+	if err != nil || u.called() != 3 {
+		t.Errorf("Restock with a key: %v after %d calls, want no error after 3", err, u.called())
 	}
 	u.fail(1000)
 	_, err = p.Product(t.Context(), "a")
@@ -120,13 +134,12 @@ func TestCutOffServiceIsTriedUntilItAnswers(t *testing.T) {
 	broker, err := nameko.NewBroker(nameko.Config{URL: url, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	wantNil(t, "NewBroker", err)
 	run(t, broker.Run)
-	client := nameko.NewClient(broker, "orders")
-	run(t, client.Run)
+	client := runClient(t, nameko.NewClient(broker, "orders"))
 	p := rpc.NewProducts(client)
-	store, err := sqlite.OpenOrders(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
-	wantNil(t, "OpenOrders", err)
-	closeAtEnd(t, store.Close)
-	service := orders.NewService(store, p, noLog)
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
+	wantNil(t, "Open", err)
+	closeAtEnd(t, file.Close)
+	service := orders.NewService(file.Orders, p, noLog)
 
 	eventually(t, "the products service is cut off", func() error {
 		_, err := p.Product(t.Context(), "a")

@@ -48,6 +48,9 @@ func newPeer(c *nameko.Client, service string) *peer {
 func (p *peer) begin(ctx context.Context, method string, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if len(nameko.CallIDs(ctx)) == 0 {
 		ctx = nameko.Begin(ctx, p.client.Name(), method)
+		if id := requestID(ctx); id != "" {
+			ctx = nameko.WithData(ctx, nameko.RequestID, id)
+		}
 	}
 	return context.WithTimeout(ctx, timeout)
 }

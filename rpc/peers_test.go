@@ -63,7 +63,7 @@ func servePythonProducts(t *testing.T, url string) *pythonProducts {
 			return nil, nil
 		})
 		s.lacks(server, "get_many", nameko.Params("product_ids"))
-		s.lacks(server, "list_page", nameko.Params("after", "limit"))
+		s.lacks(server, "list_page", nameko.Signature{Required: []string{"after", "limit"}, Optional: []string{"prefix"}})
 		s.lacks(server, "create_new", nameko.Params("product"))
 		s.lacks(server, "hold", nameko.Signature{Required: []string{"hold_id", "version", "quantities"}, Optional: []string{"before"}})
 	})
@@ -110,7 +110,7 @@ func servePythonOrders(t *testing.T, url, listsAs string) *pythonOrders {
 		s.handle(server, "get_order", nameko.Params("order_id"), s.get)
 		s.handle(server, "update_order", nameko.Params("order"), s.update)
 		s.handle(server, "delete_order", nameko.Params("order_id"), s.delete)
-		s.lacks(server, "list_page", nameko.Params("after", "limit", "newest_first"))
+		s.lacks(server, "list_page", nameko.Signature{Required: []string{"after", "limit", "newest_first"}, Optional: []string{"status"}})
 		s.lacks(server, "cancel_order", nameko.Params("order_id"))
 		if listsAs == "" {
 			s.lacks(server, "get_orders", nameko.Params())

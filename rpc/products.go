@@ -93,14 +93,20 @@ func (p *Products) Products(ctx context.Context, ids []string) ([]hangar.Product
 
 // ListProducts implements hangar.ProductService.
 func (p *Products) ListProducts(ctx context.Context, q hangar.ProductQuery) (hangar.Page[hangar.Product], error) {
-	if err := hangar.CheckPageLimit(q.Limit); err != nil {
+	if err := q.Validate(); err != nil {
 		return hangar.Page[hangar.Product]{}, err
 	}
 	ctx, cancel := p.peer.begin(ctx, "list_products", readTimeout)
 	defer cancel()
 	var found page[readProduct]
-	call := nameko.Call{Method: "list_page", Args: []any{q.After, q.Limit}, Repeatable: true}
-	if known, err := p.peer.callNew(ctx, call, &found, tryAgain); known {
+	args := []any{q.After, q.Limit}
+	if q.Prefix != "" {
+		args = append(args, q.Prefix)
+	}
+	call := nameko.Call{Method: "list_page", Args: args, Repeatable: true}
+	known, err := p.peer.callNew(ctx, call, &found, tryAgain)
+	isEarlier := q.Prefix != "" && nameko.IsError(err, nameko.IncorrectSignature) // and knows no prefix
+	if known && !isEarlier {
 		return hangar.Page[hangar.Product]{Items: productsOf(found.Items), More: found.More}, err
 	}
 	return p.listAndSlice(ctx, q)
@@ -126,11 +132,14 @@ func ServeProducts(s *nameko.Server, p hangar.ProductService, stock hangar.Stock
 	handle(s, "get", nameko.Params("product_id"), m.get)
 	handle(s, "get_many", nameko.Params("product_ids"), m.getMany)
 	handle(s, "list", nameko.Params(), m.list)
-	handle(s, "list_page", nameko.Params("after", "limit"), m.listPage)
+	handle(s, "list_page", nameko.Signature{Required: []string{"after", "limit"}, Optional: []string{"prefix"}}, m.listPage)
 	handle(s, "create", nameko.Params("product"), m.create)
 	handle(s, "create_new", nameko.Params("product"), m.createNew)
+	handle(s, "edit", nameko.Params("product_id", "edit"), m.edit)
 	handle(s, "delete", nameko.Params("product_id"), m.delete)
+	handle(s, "restock", nameko.Params("product_id", "quantity"), m.restock)
 	handle(s, "hold", holdSignature(), m.hold)
+	handle(s, "stock_statistics", nameko.Params(), m.stockStatistics)
 	s.HandleEvent(orderCreated(), handleOrderCreated(events))
 }
 
@@ -174,6 +183,9 @@ func (m productMethods) listPage(ctx context.Context, args nameko.Args) (any, er
 	q := hangar.ProductQuery{Limit: limit}
 	if after := args["after"]; after != nil {
 		q.After = text(after)
+	}
+	if prefix := args["prefix"]; prefix != nil {
+		q.Prefix = text(prefix)
 	}
 	p, err := m.products.ListProducts(ctx, q)
 	return page[hangar.Product]{orEmpty(p.Items), p.More}, err

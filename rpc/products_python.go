@@ -67,7 +67,7 @@ func (p *Products) listAndSlice(ctx context.Context, q hangar.ProductQuery) (han
 		return hangar.Page[hangar.Product]{}, err
 	}
 	rows := slices.DeleteFunc(productsOf(read), func(row hangar.Product) bool {
-		return row.ID <= q.After // the empty id, which only Python takes, among them: no page could follow it
+		return !strings.HasPrefix(row.ID, q.Prefix) || row.ID <= q.After // the empty id, which only Python takes, among them: no page could follow it
 	})
 	slices.SortFunc(rows, func(a, b hangar.Product) int { return strings.Compare(a.ID, b.ID) })
 	return hangar.NewPage(rows, q.Limit), nil

@@ -1,11 +1,14 @@
 package rpc_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"hangar"
 	"hangar/hangartest"
+	"hangar/nameko"
 	"hangar/rpc"
 )
 
@@ -38,6 +41,9 @@ func TestPythonProducts(t *testing.T) {
 		{hangar.ProductQuery{Limit: 2, After: "b"}, []hangar.Product{product("c", 10), product("Ä", 10)}, false},
 		{hangar.ProductQuery{Limit: 4}, []hangar.Product{product("a", 10), product("b", 10), product("c", 10), product("Ä", 10)}, false},
 		{hangar.ProductQuery{Limit: 1, After: "Ä"}, []hangar.Product{}, false},
+		{hangar.ProductQuery{Limit: 4, Prefix: "b"}, []hangar.Product{product("b", 10)}, false},
+		{hangar.ProductQuery{Limit: 4, Prefix: "Ä", After: "b"}, []hangar.Product{product("Ä", 10)}, false},
+		{hangar.ProductQuery{Limit: 4, Prefix: "b", After: "b"}, []hangar.Product{}, false},
 	} {
 		page, err := p.ListProducts(ctx, test.q)
 		wantNil(t, "ListProducts", err)
@@ -55,8 +61,48 @@ func TestPythonProducts(t *testing.T) {
 	} {
 		wantError(t, name+" of what Python would take", put, hangar.NewValidationError(map[string]any{"in_stock": []string{"Must be at least 0."}}))
 	}
-	wantError(t, "DeleteProduct", p.DeleteProduct(ctx, "a"),
-		hangar.Errorf(hangar.Unavailable, "The products service that was asked is not hangar's, and cannot delete products."))
+	cannot := func(what string) *hangar.Error {
+		return hangar.Errorf(hangar.Unavailable, "The products service that was asked is not hangar's, and cannot %s.", what)
+	}
+	wantError(t, "DeleteProduct", p.DeleteProduct(ctx, "a"), cannot("delete products"))
+	for _, key := range []string{"", "k"} {
+		_, err = p.Restock(ctx, hangar.Restock{ID: "a", Quantity: 1, IdempotencyKey: key})
+		wantError(t, "Restock", err, cannot("restock products"))
+	}
+	_, err = p.StockStatistics(ctx)
+	wantError(t, "StockStatistics", err, cannot("tell what it was asked to hold"))
+}
+
+// An instance of an earlier version, whose list_page knows no prefix.
+func TestPrefixOfEarlierProducts(t *testing.T) {
+	t.Parallel()
+	url := hangartest.RabbitMQ(t)
+	pages := 0
+	serve(t, connect(t, url), "products", func(s *nameko.Server) {
+		s.Handle("list_page", nameko.Params("after", "limit"), func(context.Context, nameko.Args) (any, error) {
+			pages++
+			return map[string]any{"items": []hangar.Product{product("a", 1)}, "more": true}, nil
+		})
+		s.Handle("list", nameko.Params(), func(context.Context, nameko.Args) (any, error) {
+			return []hangar.Product{product("b", 1), product("thé", 1), product("th", 1), product("a", 1)}, nil
+		})
+	})
+	p := rpc.NewProducts(newClient(t, url, "gateway"))
+	for _, test := range []struct {
+		q    hangar.ProductQuery
+		want hangar.Page[hangar.Product]
+	}{
+		{hangar.ProductQuery{Limit: 1, Prefix: "th"}, hangar.Page[hangar.Product]{Items: []hangar.Product{product("th", 1)}, More: true}},
+		{hangar.ProductQuery{Limit: 9, Prefix: "th", After: "th"}, hangar.Page[hangar.Product]{Items: []hangar.Product{product("thé", 1)}}},
+		{hangar.ProductQuery{Limit: 1}, hangar.Page[hangar.Product]{Items: []hangar.Product{product("a", 1)}, More: true}},
+	} {
+		got, err := p.ListProducts(t.Context(), test.q)
+		wantNil(t, "ListProducts", err)
+		wantEqual(t, fmt.Sprintf("ListProducts(%+v)", test.q), got, test.want)
+	}
+	if pages != 1 {
+		t.Errorf("list_page was answered %d times, want once, to the question without a prefix", pages)
+	}
 }
 
 func TestPythonProductsHold(t *testing.T) {

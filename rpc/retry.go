@@ -28,6 +28,8 @@ const (
 type budget struct {
 	mu    sync.Mutex
 	spent int // parts, 0 to maxBudget
+
+	granted, denied int64 // retries
 }
 
 // deposit notes a call.
@@ -42,9 +44,11 @@ func (b *budget) take() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.spent+retryCost > maxBudget {
+		b.denied++
 		return false
 	}
 	b.spent += retryCost
+	b.granted++
 	return true
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -50,10 +51,23 @@ func connect(t *testing.T, url string) *nameko.Broker {
 	return broker
 }
 
+// newClient returns a client that has a connection: a call waits for one only for
+// two seconds.
 func newClient(t *testing.T, url, name string) *nameko.Client {
 	t.Helper()
-	client := nameko.NewClient(connect(t, url), name)
+	return runClient(t, nameko.NewClient(connect(t, url), name))
+}
+
+func runClient(t *testing.T, client *nameko.Client) *nameko.Client {
+	t.Helper()
 	run(t, client.Run)
+	eventually(t, "the broker tells the client that it knows no such service", func() error {
+		_, err := client.Call(t.Context(), nameko.Call{Service: "nobody", Method: "home"})
+		if errors.Is(err, nameko.ErrUnknownService) {
+			return nil
+		}
+		return fmt.Errorf("a call of nobody: %w", err)
+	})
 	return client
 }
 
@@ -103,10 +117,10 @@ func forget(t *testing.T, url string) {
 // serveProducts runs hangar's products service on an empty store.
 func serveProducts(t *testing.T, url string) *arrivals {
 	t.Helper()
-	store, err := sqlite.OpenProducts(t.Context(), filepath.Join(t.TempDir(), "products.db"))
-	wantNil(t, "OpenProducts", err)
-	closeAtEnd(t, store.Close)
-	service := products.NewService(store, noLog)
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
+	wantNil(t, "Open", err)
+	closeAtEnd(t, file.Close)
+	service := products.NewService(file.Products, noLog)
 	events := &arrivals{OrderEvents: service, handled: make(chan int64, 100)}
 	serve(t, connect(t, url), "products", func(s *nameko.Server) { rpc.ServeProducts(s, service, service, events) })
 	return events
@@ -115,15 +129,14 @@ func serveProducts(t *testing.T, url string) *arrivals {
 // serveOrders runs hangar's orders service on an empty store, with its relay.
 func serveOrders(t *testing.T, url string) *orders.Service {
 	t.Helper()
-	store, err := sqlite.OpenOrders(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
-	wantNil(t, "OpenOrders", err)
-	closeAtEnd(t, store.Close)
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
+	wantNil(t, "Open", err)
+	closeAtEnd(t, file.Close)
 	broker := connect(t, url)
-	client := nameko.NewClient(broker, "orders")
-	run(t, client.Run)
+	client := runClient(t, nameko.NewClient(broker, "orders"))
 	publisher := nameko.NewPublisher(broker, "orders", rpc.Subscribers()...)
-	run(t, orders.NewRelay(store, rpc.PublishTo(publisher), noLog).Run)
-	service := orders.NewService(store, rpc.NewProducts(client), noLog)
+	run(t, orders.NewRelay(file.Orders, rpc.PublishTo(publisher), noLog).Run)
+	service := orders.NewService(file.Orders, rpc.NewProducts(client), noLog)
 	serve(t, broker, "orders", func(s *nameko.Server) { rpc.ServeOrders(s, service) })
 	return service
 }

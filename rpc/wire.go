@@ -81,11 +81,12 @@ type order struct {
 	Version   int64                `json:"version"`
 	CreatedAt time.Time            `json:"created_at,omitzero"`
 	Total     string               `json:"total"`
+	Unsettled bool                 `json:"unsettled,omitempty"`
 	Replayed  bool                 `json:"replayed,omitempty"` // of an idempotency key
 }
 
 func newOrder(o hangar.Order) order {
-	return order{o.ID, orEmpty(o.Details), o.Status, o.Version, o.CreatedAt, o.Total(), false}
+	return order{o.ID, orEmpty(o.Details), o.Status, o.Version, o.CreatedAt, o.Total(), o.Unsettled, false}
 }
 
 // orEmpty makes an empty array of a nil slice, which JSON would call null.
@@ -105,6 +106,7 @@ type readOrder struct {
 	Version   *looseInt  `json:"version"`
 	Hold      looseText  `json:"hold"` // only in events
 	CreatedAt looseTime  `json:"created_at"`
+	Unsettled bool       `json:"unsettled"`
 	Replayed  bool       `json:"replayed"`
 }
 
@@ -133,7 +135,7 @@ func (r readOrder) order() hangar.Order {
 		o.Status = hangar.Confirmed // it knows no other, and a fork may mean something else
 		return o
 	}
-	o.Version = int64(*r.Version)
+	o.Version, o.Unsettled = int64(*r.Version), r.Unsettled
 	return o
 }
 

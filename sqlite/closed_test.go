@@ -2,7 +2,6 @@ package sqlite_test
 
 import (
 	"context"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -13,20 +12,15 @@ import (
 )
 
 func TestClosedStore(t *testing.T) {
-	dir, ctx := t.TempDir(), t.Context()
-	o, err := sqlite.OpenOrders(ctx, filepath.Join(dir, "orders.db"))
+	ctx := t.Context()
+	s, err := sqlite.Open(ctx, newPath(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := sqlite.OpenProducts(ctx, filepath.Join(dir, "products.db"))
-	if err != nil {
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, closeStore := range []func() error{o.Close, p.Close} {
-		if err := closeStore(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	o, p := s.Orders, s.Products
 	insertErr := func() error {
 		_, err := o.Insert(ctx, oneOrder, nil)
 		return err
@@ -34,12 +28,12 @@ func TestClosedStore(t *testing.T) {
 	_, settleErr := o.Settle(ctx, 1, 1, orders.Settlement{})
 	_, unparkErr := o.Unpark(ctx, 1)
 	_, parkedErr := o.Parked(ctx, 0, 1)
-	_, waitingErr := o.Waiting(ctx)
+	_, statisticsErr := o.OutboxStatistics(ctx)
 	for name, err := range map[string]error{
 		"Insert of an order": insertErr,
 		"Unpark":             unparkErr,
 		"Parked":             parkedErr,
-		"Waiting":            waitingErr,
+		"OutboxStatistics":   statisticsErr,
 		"Settle":             settleErr,
 		"Begin":              o.Begin(ctx, 1, 1, orders.Change{}),
 		"SweepKeys":          o.SweepKeys(ctx, time.Now()),
@@ -62,8 +56,8 @@ func TestClosedStore(t *testing.T) {
 // What was accepted before a store was closed, is stored or refused, and what was
 // acknowledged is there afterwards.
 func TestCloseFinishesWrites(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "orders.db")
-	s, err := sqlite.OpenOrders(t.Context(), path)
+	path := newPath(t)
+	s, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +66,7 @@ func TestCloseFinishesWrites(t *testing.T) {
 	first := make(chan struct{}, len(ids))
 	for i := range ids {
 		wg.Go(func() {
-			stored, err := s.Insert(t.Context(), oneOrder, nil)
+			stored, err := s.Orders.Insert(t.Context(), oneOrder, nil)
 			ids[i], errs[i] = stored.ID, err
 			first <- struct{}{}
 		})
@@ -82,7 +76,7 @@ func TestCloseFinishesWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	wg.Wait()
-	s = openOrders(t, path)
+	s = open(t, path)
 	for i, err := range errs {
 		if err != nil {
 			if code := hangar.CodeOf(err); code != hangar.Unavailable {
@@ -90,14 +84,14 @@ func TestCloseFinishesWrites(t *testing.T) {
 			}
 			continue
 		}
-		if _, err := s.Order(t.Context(), ids[i]); err != nil {
+		if _, err := s.Orders.Order(t.Context(), ids[i]); err != nil {
 			t.Errorf("order %d was acknowledged, and is not there: %v", ids[i], err)
 		}
 	}
 }
 
 func TestCancelledContext(t *testing.T) {
-	o := openOrders(t, filepath.Join(t.TempDir(), "orders.db"))
+	o := open(t, newPath(t)).Orders
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 50 {
@@ -109,27 +103,27 @@ func TestCancelledContext(t *testing.T) {
 	if err != nil || len(list) != 0 {
 		t.Errorf("orders of requests that had ended: %+v, %v, want none", list, err)
 	}
-	if _, err := sqlite.OpenOrders(cancelled, filepath.Join(t.TempDir(), "orders.db")); err == nil {
-		t.Error("OpenOrders of a request that has ended: no error, want one")
+	if _, err := sqlite.Open(cancelled, newPath(t)); err == nil {
+		t.Error("Open for a request that has ended: no error, want one")
 	}
 }
 
 // A second relay would delete by an id that stands for another event by then.
 func TestOneRelayAtATime(t *testing.T) {
-	s := openOrders(t, filepath.Join(t.TempDir(), "orders.db"))
-	stored, err := s.Insert(t.Context(), oneOrder, nil)
+	o := open(t, newPath(t)).Orders
+	stored, err := o.Insert(t.Context(), oneOrder, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	event := &orders.Event{Type: hangar.OrderCreatedEvent, Payload: []byte("{}")}
-	if _, err := s.Settle(t.Context(), stored.ID, 1, orders.Settlement{Status: hangar.Confirmed, Event: event}); err != nil {
+	if _, err := o.Settle(t.Context(), stored.ID, 1, orders.Settlement{Status: hangar.Confirmed, Event: event}); err != nil {
 		t.Fatal(err)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	n, err := s.Relay(t.Context(), 10, func(context.Context, []orders.Event) error {
+	n, err := o.Relay(t.Context(), 10, func(context.Context, []orders.Event) error {
 		for range 20 {
-			n, err := s.Relay(cancelled, 10, func(context.Context, []orders.Event) error {
+			n, err := o.Relay(cancelled, 10, func(context.Context, []orders.Event) error {
 				t.Error("an event was published twice at the same time")
 				return nil
 			})

@@ -6,7 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 
 	"hangar"
@@ -21,50 +22,37 @@ import (
 	"hangar/sqlite"
 )
 
-// open opens either kind of file.
-type open struct {
-	name  string
-	store func(t *testing.T, path string) (io.Closer, error)
-}
-
-var (
-	ordersFile   = open{"orders", func(t *testing.T, path string) (io.Closer, error) { return sqlite.OpenOrders(t.Context(), path) }}
-	productsFile = open{"products", func(t *testing.T, path string) (io.Closer, error) { return sqlite.OpenProducts(t.Context(), path) }}
-)
-
 // wantRefused fails unless the file is refused and stays as it was.
-func (o open) wantRefused(t *testing.T, path, complaint string) {
+func wantRefused(t *testing.T, path, complaint string) {
 	t.Helper()
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := o.store(t, path)
+	store, err := sqlite.Open(t.Context(), path)
 	if err == nil {
-		t.Fatalf("opening %s as %s: no error, want one; closing it: %v", path, o.name, store.Close())
+		t.Fatalf("opening %s: no error, want one; closing it: %v", path, store.Close())
 	}
 	if !strings.Contains(err.Error(), complaint) || !strings.Contains(err.Error(), path) {
-		t.Errorf("opening %s as %s: %v, want the path and %q in it", path, o.name, err, complaint)
+		t.Errorf("opening %s: %v, want the path and %q in it", path, err, complaint)
 	}
 	after, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(before, after) {
-		t.Errorf("opening %s as %s changed a file that it refused", path, o.name)
+		t.Errorf("opening %s changed a file that it refused", path)
 	}
 }
 
 // build makes a file of the statements in testdata, as an old hangar left it.
-func build(t *testing.T, script string) (path string) {
+func build(t *testing.T, path, script string) {
 	t.Helper()
 	statements, err := os.ReadFile(filepath.Join("testdata", script))
 	if err != nil {
 		t.Fatal(err)
 	}
-	path = filepath.Join(t.TempDir(), "store.db")
 	execute(t, path, "PRAGMA journal_mode = WAL", string(statements))
-	return path
 }
 
 func execute(t *testing.T, path string, statements ...string) {
@@ -83,13 +71,17 @@ func execute(t *testing.T, path string, statements ...string) {
 	}
 }
 
-func TestOldOrdersAreMigrated(t *testing.T) {
-	path := build(t, "orders_1.sql")
+// Earlier versions kept orders and products in a file each.
+func TestEarlierOrdersAreTakenOver(t *testing.T) {
+	path := newPath(t)
+	earlier := filepath.Join(filepath.Dir(path), "orders.db")
+	build(t, earlier, "orders_1.sql")
 	for range 2 { // the second time, nothing is left to do
-		s, err := sqlite.OpenOrders(t.Context(), path)
+		file, err := sqlite.Open(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		s := file.Orders
 		got, err := s.List(t.Context(), hangar.OrderQuery{Limit: 10})
 		if err != nil {
 			t.Fatal(err)
@@ -110,30 +102,33 @@ func TestOldOrdersAreMigrated(t *testing.T) {
 			},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("orders of an old file (-want +got):\n%s", diff)
+			t.Errorf("orders of an earlier file (-want +got):\n%s", diff)
 		}
 		unsettled, err := s.Unsettled(t.Context(), 0, 10)
 		if err != nil || len(unsettled) != 1 || unsettled[0].ID != 4 || unsettled[0].Change.Kind != orders.Create {
-			t.Errorf("unsettled orders of an old file = %+v, %v, want the creation of order 4", unsettled, err)
+			t.Errorf("unsettled orders of an earlier file = %+v, %v, want the creation of order 4", unsettled, err)
 		}
-		if err := s.Close(); err != nil {
+		if err := file.Close(); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := os.Stat(earlier); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the file that was taken over is still there: %v", err)
+		}
 	}
-	s := openOrders(t, path)
+	s := open(t, path).Orders
 	_, err := s.Relay(t.Context(), 10, func(_ context.Context, events []orders.Event) error {
 		want := []orders.Event{{ID: 3, Type: hangar.OrderCreatedEvent, Payload: []byte(`{"order":{"id":1}}`)}}
 		if diff := cmp.Diff(want, events); diff != "" {
-			t.Errorf("outbox of an old file (-want +got):\n%s", diff)
+			t.Errorf("outbox of an earlier file (-want +got):\n%s", diff)
 		}
 		return orders.BadEvents{{ID: 3, Err: errors.New("bad")}}
 	})
 	if _, ok := errors.AsType[orders.BadEvents](err); !ok {
-		t.Fatalf("Relay of an old file's outbox: %v, want what publish said", err)
+		t.Fatalf("Relay of an earlier file's outbox: %v, want what publish said", err)
 	}
 	parked, err := s.Parked(t.Context(), 0, 10)
 	if err != nil || len(parked) != 1 || string(parked[0].Payload) != `{"order":{"id":1}}` || parked[0].Reason != "bad" {
-		t.Errorf("parked events of an old file: %+v, %v, want the one that was bad", parked, err)
+		t.Errorf("parked events of an earlier file: %+v, %v, want the one that was bad", parked, err)
 	}
 	stored, err := s.Insert(t.Context(), oneOrder, &orders.Key{Key: "k", BodyHash: []byte("hash")})
 	if err != nil {
@@ -150,9 +145,11 @@ var oneOrder = hangar.Order{
 	Details: []hangar.OrderDetail{{ProductID: "a", Price: 1, Quantity: 1}},
 }
 
-func TestOldProductsAreMigrated(t *testing.T) {
-	s := openProducts(t, build(t, "products_1.sql"))
-	got, err := s.List(t.Context(), "", 10)
+func TestEarlierProductsAreTakenOver(t *testing.T) {
+	path := newPath(t)
+	build(t, filepath.Join(filepath.Dir(path), "products.db"), "products_1.sql")
+	s := open(t, path).Products
+	got, err := s.List(t.Context(), hangar.ProductQuery{Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,12 +158,12 @@ func TestOldProductsAreMigrated(t *testing.T) {
 		{ID: "ü ☃", Title: "Zeppelin", PassengerCapacity: 0, MaximumSpeed: 9007199254740991, InStock: -3},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("products of an old file (-want +got):\n%s", diff)
+		t.Errorf("products of an earlier file (-want +got):\n%s", diff)
 	}
 	h := hangar.Hold{ID: "h", Version: 1, Quantities: map[string]int64{"the_odyssey": 4}}
 	for range 2 {
 		if err := s.Hold(t.Context(), h); err != nil {
-			t.Errorf("Hold in an old file: %v, want no error", err)
+			t.Errorf("Hold in an earlier file: %v, want no error", err)
 		}
 	}
 	p, err := s.Product(t.Context(), "the_odyssey")
@@ -176,14 +173,14 @@ func TestOldProductsAreMigrated(t *testing.T) {
 }
 
 func TestIDsContinueAfterRestart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "orders.db")
+	path := newPath(t)
 	lastOrder, lastLine := int64(0), int64(0)
 	for range 3 {
-		s, err := sqlite.OpenOrders(t.Context(), path)
+		s, err := sqlite.Open(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		stored, err := s.Insert(t.Context(), oneOrder, nil)
+		stored, err := s.Orders.Insert(t.Context(), oneOrder, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,19 +194,64 @@ func TestIDsContinueAfterRestart(t *testing.T) {
 	}
 }
 
-func TestNewerFileIsRefused(t *testing.T) {
-	for _, o := range []open{ordersFile, productsFile} {
-		path := filepath.Join(t.TempDir(), "newer.db")
-		store, err := o.store(t, path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := store.Close(); err != nil {
-			t.Fatal(err)
-		}
-		execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
-		o.wantRefused(t, path, "newer hangar")
+// What cannot be taken over stops the start: else it would be forgotten.
+func TestEarlierFileThatCannotBeTakenOver(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil     func(t *testing.T, earlier string)
+		complaint string
+	}{
+		"another program's": {func(t *testing.T, earlier string) {
+			execute(t, earlier, "CREATE TABLE orders (id INTEGER)")
+		}, "not a hangar database"},
+		"from a newer hangar": {func(t *testing.T, earlier string) {
+			build(t, earlier, "orders_1.sql")
+			execute(t, earlier, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
+		}, "newer hangar"},
+		"in use": {func(t *testing.T, earlier string) {
+			build(t, earlier, "orders_1.sql")
+			lock := flock.New(earlier + ".lock")
+			if _, err := lock.TryLock(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { lock.Close() })
+		}, "in use"},
+		"damaged": {func(t *testing.T, earlier string) {
+			build(t, earlier, "orders_1.sql")
+			execute(t, earlier, "DROP TABLE order_details")
+		}, "order_details"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			earlier := filepath.Join(filepath.Dir(path), "orders.db")
+			build(t, filepath.Join(filepath.Dir(path), "products.db"), "products_1.sql")
+			test.spoil(t, earlier)
+			_, err := sqlite.Open(t.Context(), path)
+			if err == nil || !strings.Contains(err.Error(), test.complaint) || !strings.Contains(err.Error(), earlier) {
+				t.Errorf("Open beside it: %v, want %q and %s in it", err, test.complaint, earlier)
+			}
+			for _, kept := range []string{earlier, filepath.Join(filepath.Dir(path), "products.db")} {
+				if _, err := os.Stat(kept); err != nil {
+					t.Errorf("an earlier file: %v, want it where it was", err)
+				}
+			}
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the store's file: %v, want none", err)
+			}
+		})
 	}
+}
+
+func TestNewerFileIsRefused(t *testing.T) {
+	path := newPath(t)
+	store, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
+	wantRefused(t, path, "newer hangar")
 }
 
 func TestForeignFileIsRefused(t *testing.T) {
@@ -226,14 +268,10 @@ func TestForeignFileIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, o := range []open{ordersFile, productsFile} {
-		o.wantRefused(t, foreign, "not a hangar database of "+o.name)
-		o.wantRefused(t, filepath.Join(dir, "header.db"), "not a hangar database of "+o.name)
-		o.wantRefused(t, filepath.Join(dir, "text.db"), "not a SQLite database")
-		o.wantRefused(t, filepath.Join(dir, "short.db"), "not a SQLite database")
-	}
-	ordersFile.wantRefused(t, build(t, "products_1.sql"), "not a hangar database of orders")
-	productsFile.wantRefused(t, build(t, "orders_1.sql"), "not a hangar database of products")
+	wantRefused(t, foreign, "not a hangar database")
+	wantRefused(t, filepath.Join(dir, "header.db"), "not a hangar database")
+	wantRefused(t, filepath.Join(dir, "text.db"), "not a SQLite database")
+	wantRefused(t, filepath.Join(dir, "short.db"), "not a SQLite database")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -246,26 +284,18 @@ func TestForeignFileIsRefused(t *testing.T) {
 }
 
 func TestFileInUse(t *testing.T) {
-	for _, o := range []open{ordersFile, productsFile} {
-		path := filepath.Join(t.TempDir(), "used.db")
-		first, err := o.store(t, path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := o.store(t, path); !errors.Is(err, sqlite.ErrInUse) {
-			t.Errorf("opening %s a second time: %v, want ErrInUse", o.name, err)
-		}
-		if err := first.Close(); err != nil {
-			t.Fatal(err)
-		}
-		second, err := o.store(t, path)
-		if err != nil {
-			t.Fatalf("opening %s after it was closed: %v, want no error", o.name, err)
-		}
-		if err := second.Close(); err != nil {
-			t.Fatal(err)
-		}
+	path := newPath(t)
+	first, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if _, err := sqlite.Open(t.Context(), path); !errors.Is(err, sqlite.ErrInUse) {
+		t.Errorf("opening a file a second time: %v, want ErrInUse", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path)
 }
 
 func TestEmptyFileIsAccepted(t *testing.T) {
@@ -277,7 +307,7 @@ func TestEmptyFileIsAccepted(t *testing.T) {
 	if err := os.WriteFile(path+".new", []byte("unfinished"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := openProducts(t, path)
+	s := open(t, path).Products
 	if err := s.Put(t.Context(), hangar.Product{ID: "a", Title: "t"}); err != nil {
 		t.Errorf("Put into a file that was empty: %v, want no error", err)
 	}
@@ -292,14 +322,14 @@ func TestOddPaths(t *testing.T) {
 			}
 			path := filepath.Join(dir, name+".db")
 			for n := range 2 {
-				s, err := sqlite.OpenProducts(t.Context(), path)
+				s, err := sqlite.Open(t.Context(), path)
 				if err != nil {
-					t.Fatalf("OpenProducts(%q): %v", path, err)
+					t.Fatalf("Open(%q): %v", path, err)
 				}
-				if err := s.Put(t.Context(), hangar.Product{ID: fmt.Sprint(n), Title: "t"}); err != nil {
+				if err := s.Products.Put(t.Context(), hangar.Product{ID: fmt.Sprint(n), Title: "t"}); err != nil {
 					t.Fatal(err)
 				}
-				list, err := s.List(t.Context(), "", 10)
+				list, err := s.Products.List(t.Context(), hangar.ProductQuery{Limit: 10})
 				if err != nil || len(list) != n+1 {
 					t.Errorf("%q has %d products, %v, want %d", path, len(list), err, n+1)
 				}
@@ -315,10 +345,8 @@ func TestOddPaths(t *testing.T) {
 }
 
 func TestMissingFolderIsAnError(t *testing.T) {
-	for _, o := range []open{ordersFile, productsFile} {
-		path := filepath.Join(t.TempDir(), "missing", "store.db")
-		if _, err := o.store(t, path); err == nil || !strings.Contains(err.Error(), path) {
-			t.Errorf("opening %s in a folder that is not there: %v, want an error that names it", o.name, err)
-		}
+	path := filepath.Join(t.TempDir(), "missing", "hangar.db")
+	if _, err := sqlite.Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("opening a file in a folder that is not there: %v, want an error that names it", err)
 	}
 }

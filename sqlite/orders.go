@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,47 +16,27 @@ import (
 
 // OrderStore is an orders.Store in a SQLite file.
 type OrderStore struct {
-	db         *database
+	file       *Store
 	added      chan struct{}
 	relaying   chan struct{} // holds one while a Relay is under way
 	lastDetail int64         // the highest id of a line; only the writer touches it
 }
 
-var _ orders.Store = (*OrderStore)(nil)
+var (
+	_ orders.Store   = (*OrderStore)(nil)
+	_ orders.Creator = (*OrderStore)(nil)
+)
 
-// OpenOrders opens the file at path, makes it where it is missing, and brings it
-// up to date. Error: ErrInUse, or what is wrong with the file.
-func OpenOrders(ctx context.Context, path string) (*OrderStore, error) {
-	db, err := openDatabase(ctx, path, ordersFile)
-	if err != nil {
-		return nil, err
-	}
-	s := &OrderStore{db: db, added: make(chan struct{}, 1), relaying: make(chan struct{}, 1)}
+func newOrderStore(ctx context.Context, file *Store) (*OrderStore, error) {
+	s := &OrderStore{file: file, added: make(chan struct{}, 1), relaying: make(chan struct{}, 1)}
 	// The ids of lines rise with those of orders: the last order has the last.
-	err = db.readers.query(ctx, `SELECT coalesce(max(id), 0) FROM order_details
+	err := file.readers.query(ctx, `SELECT coalesce(max(id), 0) FROM order_details
 		WHERE order_id = (SELECT max(order_id) FROM order_details)`, nil, func(r *row) error {
 		s.lastDetail = r.ColumnInt64(0)
 		return nil
 	})
-	if err != nil {
-		return nil, errors.Join(err, db.close())
-	}
-	return s, nil
+	return s, err
 }
-
-// OpenOrdersBeside opens the file at path beside a store that may be running on
-// it: to read, and for Unpark. The other methods that write are not for it.
-// Error: fs.ErrNotExist.
-func OpenOrdersBeside(ctx context.Context, path string) (*OrderStore, error) {
-	db, err := openBeside(ctx, path, ordersFile)
-	if err != nil {
-		return nil, err
-	}
-	return &OrderStore{db: db, added: make(chan struct{}, 1), relaying: make(chan struct{}, 1)}, nil
-}
-
-// Close finishes the writes that were accepted and lets go of the file.
-func (s *OrderStore) Close() error { return s.db.close() }
 
 // Orders with their lines, one row a line. A plus before a parameter hides its
 // value from the query planner, which would else look at each new value of an
@@ -63,6 +45,8 @@ var (
 	selectOrder     = selectOrders("= +?", "")
 	selectPage      = selectOrders("IN (SELECT id FROM orders WHERE id > +? ORDER BY id LIMIT +?)", "")
 	selectNewest    = selectOrders("IN (SELECT id FROM orders WHERE id < +? ORDER BY id DESC LIMIT +?)", "DESC")
+	selectStatus    = selectOrders("IN (SELECT id FROM orders WHERE status = +? AND id > +? ORDER BY id LIMIT +?)", "")
+	selectNewestOf  = selectOrders("IN (SELECT id FROM orders WHERE status = +? AND id < +? ORDER BY id DESC LIMIT +?)", "DESC")
 	selectUnsettled = selectOrders("IN (SELECT id FROM orders WHERE change IS NOT NULL AND id > +? ORDER BY id LIMIT +?)", "")
 )
 
@@ -77,53 +61,93 @@ func selectOrders(ids, direction string) string {
 // Insert implements orders.Store.
 func (s *OrderStore) Insert(ctx context.Context, o hangar.Order, key *orders.Key) (orders.Stored, error) {
 	change := &orders.Change{Kind: orders.Create}
-	changeJSON, err := json.Marshal(change)
+	text, err := json.Marshal(change)
 	if err != nil {
 		return orders.Stored{}, err
 	}
-	details := make([]hangar.OrderDetail, len(o.Details))
-	copy(details, o.Details)
-	o.Details = details
-	created := micros(o.CreatedAt)
-	err = s.db.writer.do(ctx, func(t *tx) error {
-		if key != nil {
-			known := 0
-			err := t.queryRow("SELECT count(*) FROM idempotency_keys WHERE key = ?", []any{key.Key}, &known)
-			if err != nil {
+	o.Details = slices.Clone(o.Details)
+	err = s.file.writer.do(ctx, func(t *tx) error { return s.insert(t, &o, key, string(text)) })
+	return orders.Stored{Order: o, Change: change, ChangedAt: o.CreatedAt}, err
+}
+
+// Create implements orders.Creator.
+func (s *OrderStore) Create(ctx context.Context, o hangar.Order, key *orders.Key, outcome orders.Outcome) (hangar.Order, error) {
+	hold := hangar.Hold{ID: o.Hold, Version: o.Version, Quantities: hangar.Quantities(o.Details)}
+	var (
+		created hangar.Order
+		added   bool
+	)
+	err := s.file.writer.do(ctx, func(t *tx) error {
+		created, added = o, false
+		created.Details = slices.Clone(o.Details)
+		created.Status = hangar.Confirmed // nearly every order is
+		if err := s.insert(t, &created, key, nil); err != nil {
+			return err
+		}
+		err := t.hold(hold)
+		refusal, refused := errors.AsType[*hangar.Error](err)
+		if err != nil && !refused {
+			return err
+		}
+		var settlement orders.Settlement
+		if created, settlement, err = outcome(created, refusal); err != nil {
+			return err
+		}
+		if settlement.Status != hangar.Confirmed {
+			if err := t.exec("UPDATE orders SET status = ? WHERE id = ?", string(settlement.Status), created.ID); err != nil {
 				return err
 			}
-			if known > 0 {
-				return hangar.Errorf(hangar.Conflict, "The idempotency key is known.")
-			}
 		}
-		var err error
-		o.ID, err = t.insert(`INSERT INTO orders (status, version, hold, change, created_at, changed_at)
-			VALUES (?, ?, ?, ?, ?, ?)`, string(o.Status), o.Version, o.Hold, string(changeJSON), created, created)
+		added = settlement.Event != nil
+		if err := settle(t, created.ID, settlement); err != nil || refusal == nil {
+			return err
+		}
+		return refusal
+	})
+	if err == nil && added {
+		s.hint()
+	}
+	return created, err
+}
+
+// insert inserts an order with its lines and its key, and sets their ids. The
+// change is text, or nil for none.
+func (s *OrderStore) insert(t *tx, o *hangar.Order, key *orders.Key, change any) error {
+	if key != nil {
+		err := t.query("SELECT 1 FROM idempotency_keys WHERE key = ?", []any{key.Key}, func(*row) error {
+			return hangar.Errorf(hangar.Conflict, "The idempotency key is known.")
+		})
 		if err != nil {
 			return err
 		}
-		for i, d := range details {
-			s.lastDetail++
-			details[i].ID = s.lastDetail
-			err := t.exec("INSERT INTO order_details (order_id, id, product_id, price, quantity) VALUES (?, ?, ?, ?, ?)",
-				o.ID, s.lastDetail, d.ProductID, int64(d.Price), d.Quantity)
-			if err != nil {
-				return err
-			}
+	}
+	created := micros(o.CreatedAt)
+	var err error
+	o.ID, err = t.insert(`INSERT INTO orders (status, version, hold, change, created_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, ?)`, string(o.Status), o.Version, o.Hold, change, created, created)
+	if err != nil {
+		return err
+	}
+	for i, d := range o.Details {
+		s.lastDetail++
+		o.Details[i].ID = s.lastDetail
+		err := t.exec("INSERT INTO order_details (order_id, id, product_id, price, quantity) VALUES (?, ?, ?, ?, ?)",
+			o.ID, s.lastDetail, d.ProductID, int64(d.Price), d.Quantity)
+		if err != nil {
+			return err
 		}
-		if key == nil {
-			return nil
-		}
-		return t.exec("INSERT INTO idempotency_keys (key, body_hash, order_id, created_at) VALUES (?, ?, ?, ?)",
-			key.Key, key.BodyHash, o.ID, created)
-	})
-	return orders.Stored{Order: o, Change: change, ChangedAt: o.CreatedAt}, err
+	}
+	if key == nil {
+		return nil
+	}
+	return t.exec("INSERT INTO idempotency_keys (key, body_hash, order_id, created_at) VALUES (?, ?, ?, ?)",
+		key.Key, key.BodyHash, o.ID, created)
 }
 
 // Key implements orders.Store.
 func (s *OrderStore) Key(ctx context.Context, key string) (*orders.Key, error) {
 	var k *orders.Key
-	err := s.db.readers.query(ctx, "SELECT body_hash, order_id, refusal FROM idempotency_keys WHERE key = ?", []any{key}, func(r *row) error {
+	err := s.file.readers.query(ctx, "SELECT body_hash, order_id, refusal FROM idempotency_keys WHERE key = ?", []any{key}, func(r *row) error {
 		k = &orders.Key{Key: key, BodyHash: make([]byte, r.ColumnLen(0)), OrderID: r.ColumnInt64(1)}
 		r.ColumnBytes(0, k.BodyHash)
 		if r.ColumnIsNull(2) {
@@ -151,13 +175,22 @@ func (s *OrderStore) Order(ctx context.Context, id int64) (orders.Stored, error)
 // List implements orders.Store.
 func (s *OrderStore) List(ctx context.Context, q hangar.OrderQuery) ([]hangar.Order, error) {
 	query, after := selectPage, q.After
-	if q.NewestFirst {
+	switch {
+	case q.NewestFirst && q.Status != "":
+		query = selectNewestOf
+	case q.NewestFirst:
 		query = selectNewest
-		if after == 0 {
-			after = 1<<63 - 1
-		}
+	case q.Status != "":
+		query = selectStatus
 	}
-	found, err := s.query(ctx, query, after, int64(q.Limit))
+	if q.NewestFirst && after == 0 {
+		after = math.MaxInt64
+	}
+	args := []any{after, int64(q.Limit)}
+	if q.Status != "" {
+		args = slices.Insert(args, 0, any(string(q.Status)))
+	}
+	found, err := s.query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
 	}
@@ -179,7 +212,7 @@ func (s *OrderStore) Unsettled(ctx context.Context, after int64, limit int) ([]o
 
 func (s *OrderStore) query(ctx context.Context, query string, args ...any) ([]orders.Stored, error) {
 	var found []orders.Stored
-	err := s.db.readers.query(ctx, query, args, func(r *row) error {
+	err := s.file.readers.query(ctx, query, args, func(r *row) error {
 		if n := len(found); n == 0 || found[n-1].ID != r.ColumnInt64(0) {
 			found = append(found, scanOrder(r))
 		}
@@ -221,7 +254,7 @@ func (s *OrderStore) Begin(ctx context.Context, id, version int64, c orders.Chan
 	if err != nil {
 		return err
 	}
-	return s.db.writer.do(ctx, func(t *tx) error {
+	return s.file.writer.do(ctx, func(t *tx) error {
 		n, err := t.execCount(`UPDATE orders SET change = ?, version = version + 1, changed_at = ?
 			WHERE id = ? AND version = ? AND change IS NULL`, string(change), micros(time.Now()), id, version)
 		if err == nil && n == 0 {
@@ -234,7 +267,7 @@ func (s *OrderStore) Begin(ctx context.Context, id, version int64, c orders.Chan
 // Settle implements orders.Store.
 func (s *OrderStore) Settle(ctx context.Context, id, version int64, c orders.Settlement) (bool, error) {
 	settled := false
-	err := s.db.writer.do(ctx, func(t *tx) error {
+	err := s.file.writer.do(ctx, func(t *tx) error {
 		n, err := t.execCount(`UPDATE orders SET change = NULL, status = ?, changed_at = ?
 			WHERE id = ? AND version = ? AND change IS NOT NULL`, string(c.Status), micros(time.Now()), id, version)
 		settled = n > 0
@@ -273,13 +306,17 @@ func settle(t *tx, id int64, c orders.Settlement) error {
 		}
 	}
 	if c.Event != nil {
-		return t.exec("INSERT INTO outbox (type, payload) VALUES (?, ?)", c.Event.Type, string(c.Event.Payload))
+		var origin any // null if it is not known
+		if c.Event.Origin != "" {
+			origin = c.Event.Origin
+		}
+		return t.exec(insertEvent, c.Event.Type, string(c.Event.Payload), origin, micros(time.Now()))
 	}
 	return nil
 }
 
 // SweepKeys implements orders.Store.
 func (s *OrderStore) SweepKeys(ctx context.Context, before time.Time) error {
-	return s.db.writer.sweep(ctx, `DELETE FROM idempotency_keys WHERE key IN
+	return s.file.writer.sweep(ctx, `DELETE FROM idempotency_keys WHERE key IN
 		(SELECT key FROM idempotency_keys WHERE created_at < ? LIMIT ?)`, before)
 }

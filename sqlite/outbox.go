@@ -7,13 +7,20 @@ import (
 	"slices"
 	"time"
 
+	"hangar"
 	"hangar/orders"
 )
 
 const (
-	selectOutbox  = "SELECT id, type, payload FROM outbox ORDER BY id LIMIT +?"
-	selectWaiting = "SELECT coalesce((SELECT max(id) FROM outbox) - (SELECT min(id) FROM outbox) + 1, 0)"
-	selectParked  = "SELECT id, type, payload, reason, parked_at FROM parked_events WHERE id > +? ORDER BY id LIMIT +?"
+	insertEvent  = "INSERT INTO outbox (type, payload, origin, created_at) VALUES (?, ?, ?, ?)"
+	selectOutbox = "SELECT id, type, payload, origin FROM outbox ORDER BY id LIMIT +?"
+
+	// Three looks at the ends of indexes, and a count that has a bound.
+	selectStatistics = `SELECT coalesce((SELECT max(id) FROM outbox) - (SELECT min(id) FROM outbox) + 1, 0),
+		(SELECT created_at FROM outbox ORDER BY id LIMIT 1),
+		(SELECT count(*) FROM (SELECT 1 FROM parked_events LIMIT ?))`
+
+	selectParked = "SELECT id, type, payload, origin, reason, parked_at FROM parked_events WHERE id > +? ORDER BY id LIMIT +?"
 )
 
 // Relay implements orders.Store.
@@ -41,7 +48,7 @@ func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.
 		return 0, err
 	}
 	// What is up to the last one, was sent.
-	err = s.db.writer.do(ctx, func(t *tx) error {
+	err = s.file.writer.do(ctx, func(t *tx) error {
 		return t.exec("DELETE FROM outbox WHERE id <= ?", events[len(events)-1].ID)
 	})
 	if err != nil {
@@ -52,11 +59,16 @@ func (s *OrderStore) Relay(ctx context.Context, limit int, publish func(context.
 
 func (s *OrderStore) outbox(ctx context.Context, limit int) ([]orders.Event, error) {
 	var events []orders.Event
-	err := s.db.readers.query(ctx, selectOutbox, []any{int64(limit)}, func(r *row) error {
-		events = append(events, orders.Event{ID: r.ColumnInt64(0), Type: r.ColumnText(1), Payload: []byte(r.ColumnText(2))})
+	err := s.file.readers.query(ctx, selectOutbox, []any{int64(limit)}, func(r *row) error {
+		events = append(events, scanEvent(r))
 		return nil
 	})
 	return events, err
+}
+
+// scanEvent reads the first columns: id, type, payload and origin.
+func scanEvent(r *row) orders.Event {
+	return orders.Event{ID: r.ColumnInt64(0), Type: r.ColumnText(1), Payload: []byte(r.ColumnText(2)), Origin: r.ColumnText(3)}
 }
 
 // park moves the events out of the outbox.
@@ -65,10 +77,10 @@ func (s *OrderStore) park(ctx context.Context, bad orders.BadEvents) error {
 		return nil
 	}
 	now := micros(time.Now())
-	return s.db.writer.do(ctx, func(t *tx) error {
+	return s.file.writer.do(ctx, func(t *tx) error {
 		for _, e := range bad {
-			err := t.exec(`INSERT INTO parked_events (type, payload, reason, parked_at)
-				SELECT type, payload, ?, ? FROM outbox WHERE id = ?`, e.Reason(), now, e.ID)
+			err := t.exec(`INSERT INTO parked_events (type, payload, origin, reason, parked_at)
+				SELECT type, payload, origin, ?, ? FROM outbox WHERE id = ?`, e.Reason(), now, e.ID)
 			if err != nil {
 				return err
 			}
@@ -80,23 +92,26 @@ func (s *OrderStore) park(ctx context.Context, bad orders.BadEvents) error {
 	})
 }
 
-// Waiting implements orders.Store.
-func (s *OrderStore) Waiting(ctx context.Context) (n int64, err error) {
-	err = s.db.readers.query(ctx, selectWaiting, nil, func(r *row) error {
-		n = r.ColumnInt64(0)
+// OutboxStatistics implements orders.Store.
+func (s *OrderStore) OutboxStatistics(ctx context.Context) (o hangar.OutboxStatistics, err error) {
+	err = s.file.readers.query(ctx, selectStatistics, []any{int64(hangar.MaxParkedCount)}, func(r *row) error {
+		o = hangar.OutboxStatistics{Waiting: r.ColumnInt64(0), Parked: r.ColumnInt64(2)}
+		if !r.ColumnIsNull(1) {
+			o.Oldest = max(0, time.Since(fromMicros(r.ColumnInt64(1))))
+		}
 		return nil
 	})
-	return n, err
+	return o, err
 }
 
 // Parked implements orders.Store.
 func (s *OrderStore) Parked(ctx context.Context, after int64, limit int) ([]orders.ParkedEvent, error) {
 	var events []orders.ParkedEvent
-	err := s.db.readers.query(ctx, selectParked, []any{after, int64(limit)}, func(r *row) error {
+	err := s.file.readers.query(ctx, selectParked, []any{after, int64(limit)}, func(r *row) error {
 		events = append(events, orders.ParkedEvent{
-			Event:    orders.Event{ID: r.ColumnInt64(0), Type: r.ColumnText(1), Payload: []byte(r.ColumnText(2))},
-			Reason:   r.ColumnText(3),
-			ParkedAt: fromMicros(r.ColumnInt64(4)),
+			Event:    scanEvent(r),
+			Reason:   r.ColumnText(4),
+			ParkedAt: fromMicros(r.ColumnInt64(5)),
 		})
 		return nil
 	})
@@ -106,11 +121,12 @@ func (s *OrderStore) Parked(ctx context.Context, after int64, limit int) ([]orde
 // Unpark implements orders.Store.
 func (s *OrderStore) Unpark(ctx context.Context, ids ...int64) (int, error) {
 	ids = slices.Sorted(slices.Values(ids))
-	var unparked int64
-	err := s.db.writer.do(ctx, func(t *tx) error {
+	now := micros(time.Now())
+	unparked := 0
+	err := s.file.writer.do(ctx, func(t *tx) error {
 		unparked = 0
 		for _, id := range ids {
-			n, err := t.execCount("INSERT INTO outbox (type, payload) SELECT type, payload FROM parked_events WHERE id = ?", id)
+			n, err := t.execCount("INSERT INTO outbox (type, payload, origin, created_at) SELECT type, payload, origin, ? FROM parked_events WHERE id = ?", now, id)
 			if err != nil {
 				return err
 			}
@@ -127,7 +143,7 @@ func (s *OrderStore) Unpark(ctx context.Context, ids ...int64) (int, error) {
 	if unparked > 0 {
 		s.hint()
 	}
-	return int(unparked), nil
+	return unparked, nil
 }
 
 // Added implements orders.Store.

@@ -2,9 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,29 +14,19 @@ import (
 
 // ProductStore is a products.Store in a SQLite file.
 type ProductStore struct {
-	db *database
+	file *Store
 }
 
 var _ products.Store = (*ProductStore)(nil)
 
-const productColumns = "id, title, passenger_capacity, maximum_speed, in_stock"
-
-// OpenProducts opens the file at path, makes it where it is missing, and brings
-// it up to date. Error: ErrInUse, or what is wrong with the file.
-func OpenProducts(ctx context.Context, path string) (*ProductStore, error) {
-	db, err := openDatabase(ctx, path, productsFile)
-	if err != nil {
-		return nil, err
-	}
-	return &ProductStore{db: db}, nil
-}
-
-// Close finishes the writes that were accepted and lets go of the file.
-func (s *ProductStore) Close() error { return s.db.close() }
+const (
+	productColumns = "id, title, passenger_capacity, maximum_speed, in_stock"
+	selectProduct  = "SELECT " + productColumns + " FROM products WHERE id = ?"
+)
 
 // Put implements products.Store.
 func (s *ProductStore) Put(ctx context.Context, p hangar.Product) error {
-	return s.db.writer.do(ctx, func(t *tx) error {
+	return s.file.writer.do(ctx, func(t *tx) error {
 		return t.exec(`INSERT INTO products (`+productColumns+`) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET title = excluded.title, passenger_capacity = excluded.passenger_capacity,
 				maximum_speed = excluded.maximum_speed, in_stock = excluded.in_stock`,
@@ -48,7 +36,7 @@ func (s *ProductStore) Put(ctx context.Context, p hangar.Product) error {
 
 // Insert implements products.Store.
 func (s *ProductStore) Insert(ctx context.Context, p hangar.Product) error {
-	return s.db.writer.do(ctx, func(t *tx) error {
+	return s.file.writer.do(ctx, func(t *tx) error {
 		n, err := t.execCount(`INSERT INTO products (`+productColumns+`) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 			p.ID, p.Title, p.PassengerCapacity, p.MaximumSpeed, p.InStock)
 		if err == nil && n == 0 {
@@ -60,7 +48,7 @@ func (s *ProductStore) Insert(ctx context.Context, p hangar.Product) error {
 
 // Product implements products.Store.
 func (s *ProductStore) Product(ctx context.Context, id string) (hangar.Product, error) {
-	found, err := s.query(ctx, "SELECT "+productColumns+" FROM products WHERE id = ?", id)
+	found, err := s.query(ctx, selectProduct, id)
 	if err != nil {
 		return hangar.Product{}, err
 	}
@@ -73,7 +61,7 @@ func (s *ProductStore) Product(ctx context.Context, id string) (hangar.Product, 
 // Products implements products.Store.
 func (s *ProductStore) Products(ctx context.Context, ids []string) ([]hangar.Product, error) {
 	if len(ids) == 1 {
-		return s.query(ctx, "SELECT "+productColumns+" FROM products WHERE id = ?", ids[0])
+		return s.query(ctx, selectProduct, ids[0])
 	}
 	list, err := json.Marshal(ids)
 	if err != nil {
@@ -85,20 +73,28 @@ func (s *ProductStore) Products(ctx context.Context, ids []string) ([]hangar.Pro
 }
 
 // List implements products.Store.
-func (s *ProductStore) List(ctx context.Context, after string, limit int) ([]hangar.Product, error) {
-	return s.query(ctx, "SELECT "+productColumns+" FROM products WHERE id > +? ORDER BY id LIMIT +?", after, int64(limit))
+func (s *ProductStore) List(ctx context.Context, q hangar.ProductQuery) ([]hangar.Product, error) {
+	query, args := selectProducts(q)
+	return s.query(ctx, query, args...)
+}
+
+// selectProducts has one bound at each end of the ids, so that none is read that
+// is not returned.
+func selectProducts(q hangar.ProductQuery) (query string, args []any) {
+	where, args := "id > +?", []any{q.After}
+	if q.After < q.Prefix {
+		where, args = "id >= +?", []any{q.Prefix}
+	}
+	if end := q.End(); end != "" {
+		where, args = where+" AND id < +?", append(args, end)
+	}
+	return "SELECT " + productColumns + " FROM products WHERE " + where + " ORDER BY id LIMIT +?", append(args, int64(q.Limit))
 }
 
 func (s *ProductStore) query(ctx context.Context, query string, args ...any) ([]hangar.Product, error) {
 	var found []hangar.Product
-	err := s.db.readers.query(ctx, query, args, func(r *row) error {
-		found = append(found, hangar.Product{
-			ID:                r.ColumnText(0),
-			Title:             r.ColumnText(1),
-			PassengerCapacity: r.ColumnInt64(2),
-			MaximumSpeed:      r.ColumnInt64(3),
-			InStock:           r.ColumnInt64(4),
-		})
+	err := s.file.readers.query(ctx, query, args, func(r *row) error {
+		found = append(found, scanProduct(r))
 		return nil
 	})
 	if err != nil {
@@ -107,9 +103,19 @@ func (s *ProductStore) query(ctx context.Context, query string, args ...any) ([]
 	return found, nil
 }
 
+func scanProduct(r *row) hangar.Product {
+	return hangar.Product{
+		ID:                r.ColumnText(0),
+		Title:             r.ColumnText(1),
+		PassengerCapacity: r.ColumnInt64(2),
+		MaximumSpeed:      r.ColumnInt64(3),
+		InStock:           r.ColumnInt64(4),
+	}
+}
+
 // Delete implements products.Store.
 func (s *ProductStore) Delete(ctx context.Context, id string) error {
-	return s.db.writer.do(ctx, func(t *tx) error {
+	return s.file.writer.do(ctx, func(t *tx) error {
 		n, err := t.execCount("DELETE FROM products WHERE id = ?", id)
 		if err == nil && n == 0 {
 			return hangar.NewProductNotFound(id)
@@ -120,37 +126,39 @@ func (s *ProductStore) Delete(ctx context.Context, id string) error {
 
 // Hold implements products.Store.
 func (s *ProductStore) Hold(ctx context.Context, h hangar.Hold) error {
-	return s.db.writer.do(ctx, func(t *tx) error {
-		held, m, err := t.nextVersion(h)
-		if err != nil {
-			return err
-		}
-		if m != nil {
-			return m.answer(h)
-		}
-		refusal, err := t.moveStock(deltas(held, h.Quantities))
-		if err != nil || refusal == nil {
-			return err
-		}
-		if err := t.refuse(h, held, refusal); err != nil {
-			return err
-		}
-		return refusal
-	})
+	return s.file.writer.do(ctx, func(t *tx) error { return t.hold(h) })
+}
+
+func (t *tx) hold(h hangar.Hold) error {
+	held, m, err := t.nextVersion(h)
+	if err != nil {
+		return err
+	}
+	if m != nil {
+		return m.answer(h)
+	}
+	refusal, err := t.moveStock(deltas(held, h.Quantities))
+	if err != nil || refusal == nil {
+		return err
+	}
+	if err := t.refuse(h, held, refusal); err != nil {
+		return err
+	}
+	return refusal
 }
 
 // Take implements products.Store.
 func (s *ProductStore) Take(ctx context.Context, h hangar.Hold) error {
 	// Almost always the order was held long ago: a look is enough.
 	held := false
-	err := s.db.readers.query(ctx, "SELECT version FROM holds WHERE id = ?", []any{h.ID}, func(r *row) error {
+	err := s.file.readers.query(ctx, "SELECT version FROM holds WHERE id = ?", []any{h.ID}, func(r *row) error {
 		held = r.ColumnInt64(0) >= h.Version
 		return nil
 	})
 	if err != nil || held {
 		return err
 	}
-	return s.db.writer.do(ctx, func(t *tx) error {
+	return s.file.writer.do(ctx, func(t *tx) error {
 		held, m, err := t.nextVersion(h)
 		if err != nil || m != nil {
 			return err
@@ -166,7 +174,7 @@ func (s *ProductStore) Take(ctx context.Context, h hangar.Hold) error {
 
 // SweepHolds implements products.Store.
 func (s *ProductStore) SweepHolds(ctx context.Context, before time.Time) error {
-	return s.db.writer.sweep(ctx, "DELETE FROM holds WHERE id IN (SELECT id FROM holds WHERE changed_at < ? LIMIT ?)", before)
+	return s.file.writer.sweep(ctx, "DELETE FROM holds WHERE id IN (SELECT id FROM holds WHERE changed_at < ? LIMIT ?)", before)
 }
 
 // marker is what is known of a hold.
@@ -204,21 +212,23 @@ func (t *tx) nextVersion(h hangar.Hold) (held map[string]int64, known *marker, e
 		return h.Before, nil, nil
 	}
 	var (
-		m         marker
-		heldJSON  string
-		refusedAs sql.NullString
+		m                 marker
+		heldText, refusal string
 	)
-	err = t.queryRow("SELECT version, held, refusal FROM holds WHERE id = ?", []any{h.ID}, &m.version, &heldJSON, &refusedAs)
+	err = t.query("SELECT version, held, refusal FROM holds WHERE id = ?", []any{h.ID}, func(r *row) error {
+		m.version, heldText, refusal = r.ColumnInt64(0), r.ColumnText(1), r.ColumnText(2)
+		return nil
+	})
 	if err != nil {
 		return nil, nil, err
 	}
 	if h.Version <= m.version {
-		if refusedAs.Valid {
-			m.refusal, err = decodeRefusal(refusedAs.String)
+		if refusal != "" {
+			m.refusal, err = decodeRefusal(refusal)
 		}
 		return nil, &m, err
 	}
-	if err := json.Unmarshal([]byte(heldJSON), &held); err != nil {
+	if err := json.Unmarshal([]byte(heldText), &held); err != nil {
 		return nil, nil, fmt.Errorf("hold %s: %w", h.ID, err)
 	}
 	return held, nil, t.exec("UPDATE holds SET version = ?, held = ?, refusal = NULL, changed_at = ? WHERE id = ?",
@@ -288,13 +298,16 @@ func (t *tx) whyShort(short []string, changes map[string]int64) (*hangar.Error, 
 	slices.Sort(short)
 	shortages := make(map[string]hangar.Shortage, len(short))
 	for _, id := range short {
-		s := hangar.Shortage{Requested: changes[id]}
-		err := t.queryRow("SELECT in_stock FROM products WHERE id = ?", []any{id}, &s.InStock)
-		if errors.Is(err, sql.ErrNoRows) {
-			return hangar.NewHeldProductNotFound(id), nil
-		}
+		s, found := hangar.Shortage{Requested: changes[id]}, false
+		err := t.query("SELECT in_stock FROM products WHERE id = ?", []any{id}, func(r *row) error {
+			s.InStock, found = r.ColumnInt64(0), true
+			return nil
+		})
 		if err != nil {
 			return nil, err
+		}
+		if !found {
+			return hangar.NewHeldProductNotFound(id), nil
 		}
 		shortages[id] = s
 	}

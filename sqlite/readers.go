@@ -3,88 +3,137 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	lowlevel "zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
+
+	"hangar/tracing"
 )
 
-// readers are connections that read side by side. They go around database/sql:
-// a read by index takes less time than it.
+// maxSnapshotAge bounds for how long reads share a snapshot, and so how late they
+// see what another process has written: see OpenBeside.
+const maxSnapshotAge = 10 * time.Millisecond
+
+// readers are connections that read side by side.
+//
+// Reads of one connection share a snapshot as long as nothing was committed since
+// it was taken: to take one costs more than to read a row, in system calls and in
+// pages that are read anew. So the connection that was used last is taken first.
 type readers struct {
-	idle   chan *lowlevel.Conn
+	commits *atomic.Int64 // so many transactions have been committed
+	turns   chan struct{} // one for each idle connection
+	closed  chan struct{}
+
+	mu     sync.Mutex
+	idle   []*reader // the last is the one that was used last
 	opened int
-	closed chan struct{}
+	recall int64 // snapshots from before are to be given up
 }
 
-// row is where a query stands.
-type row = lowlevel.Stmt
+type reader struct {
+	conn     *lowlevel.Conn
+	commits  int64 // that the snapshot has, at least
+	recall   int64
+	taken    time.Time
+	snapshot bool // there is one
+}
 
-func openReaders(path string, n int) (*readers, error) {
-	r := &readers{idle: make(chan *lowlevel.Conn, n), closed: make(chan struct{})}
+func openReaders(path string, n int, commits *atomic.Int64) (*readers, error) {
+	r := &readers{commits: commits, turns: make(chan struct{}, n), closed: make(chan struct{})}
 	for range n {
-		conn, err := lowlevel.OpenConn(path, lowlevel.OpenReadWrite)
-		if err == nil {
-			r.idle <- conn
-			r.opened++
-			err = setPragmas(conn)
-		}
+		conn, err := openConn(path, append([]string{"query_only(true)"}, pragmas...)...)
 		if err != nil {
 			return nil, errors.Join(err, r.close())
 		}
+		r.opened++
+		r.put(&reader{conn: conn})
 	}
 	return r, nil
 }
 
-func setPragmas(conn *lowlevel.Conn) error {
-	for _, pragma := range append([]string{"query_only(true)"}, pragmas...) {
-		if err := sqlitex.ExecuteTransient(conn, "PRAGMA "+pragma, nil); err != nil {
-			return fmt.Errorf("PRAGMA %s: %w", pragma, err)
-		}
-	}
-	return nil
-}
-
-// query runs a query, whose arguments are strings and int64s, and calls each
-// for every row. The row's columns are valid until each returns.
+// query runs a query and calls each for every row. The row's columns are valid
+// until each returns. It sees all that was committed before.
 func (r *readers) query(ctx context.Context, query string, args []any, each func(*row) error) (err error) {
-	var conn *lowlevel.Conn
+	_, span := tracing.Query(ctx, semconv.DBSystemNameSQLite, query)
+	defer func() { tracing.End(span, kindOf(err)) }()
 	select {
 	case <-r.closed:
 		return errClosed
 	default:
 	}
 	select {
-	case conn = <-r.idle:
+	case <-r.turns:
 	case <-r.closed:
 		return errClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { r.idle <- conn }()
-	stmt, err := conn.Prepare(query) // which keeps it
-	if err != nil {
+	conn := r.take()
+	defer r.put(conn)
+	if err := conn.renew(r.commits.Load()); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stmt.Reset()) }()
-	for i, arg := range args {
-		switch arg := arg.(type) {
-		case string:
-			stmt.BindText(i+1, arg)
-		case int64:
-			stmt.BindInt64(i+1, arg)
-		default:
-			return fmt.Errorf("argument %d of a query is a %T", i+1, arg)
-		}
+	err = run(conn.conn, query, args, each)
+	if err != nil {
+		conn.giveUp() // the error may have ended it
 	}
-	for {
-		found, err := stmt.Step()
-		if err != nil || !found {
-			return err
-		}
-		if err := each(stmt); err != nil {
-			return err
-		}
+	return err
+}
+
+func (r *readers) take() *reader {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := len(r.idle) - 1
+	conn := r.idle[last]
+	r.idle = r.idle[:last]
+	return conn
+}
+
+func (r *readers) put(conn *reader) {
+	r.mu.Lock()
+	if conn.recall != r.recall {
+		conn.recall = r.recall
+		conn.giveUp()
+	}
+	r.idle = append(r.idle, conn)
+	r.mu.Unlock()
+	r.turns <- struct{}{}
+}
+
+// giveUpSnapshots ends the snapshots that nobody reads from now; the others end
+// with their reads. Snapshots keep the write-ahead log from beginning anew.
+func (r *readers) giveUpSnapshots() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.recall++
+	for _, conn := range r.idle {
+		conn.recall = r.recall
+		conn.giveUp()
+	}
+}
+
+// renew takes a snapshot that has so many commits, unless there is one.
+func (c *reader) renew(commits int64) error {
+	now := time.Now()
+	if c.snapshot && c.commits == commits && now.Sub(c.taken) < maxSnapshotAge {
+		return nil
+	}
+	c.giveUp()
+	if err := run(c.conn, "BEGIN", nil, nil); err != nil {
+		return err
+	}
+	c.snapshot, c.commits, c.taken = true, commits, now
+	return nil
+}
+
+// giveUp ends the snapshot, if there is one.
+func (c *reader) giveUp() {
+	c.snapshot = false
+	if !c.conn.AutocommitEnabled() {
+		_ = run(c.conn, "ROLLBACK", nil, nil) // fails only where there is nothing to end
 	}
 }
 
@@ -93,7 +142,8 @@ func (r *readers) close() error {
 	close(r.closed)
 	var errs []error
 	for range r.opened {
-		errs = append(errs, (<-r.idle).Close())
+		<-r.turns
+		errs = append(errs, r.take().conn.Close())
 	}
 	return errors.Join(errs...)
 }

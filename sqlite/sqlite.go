@@ -1,14 +1,15 @@
-// Package sqlite stores orders and products in SQLite files, one for each: the
-// embedded default, with nothing to set up.
+// Package sqlite stores orders and products in one SQLite file: the embedded
+// default, with nothing to set up.
 //
-// What is answered is durable: the files are in WAL mode with synchronous=FULL.
-// One goroutine a file writes; it puts all the writes that wait into one
-// transaction, so that they share one fsync. Readers run beside it and see what
-// is committed. A file belongs to one process at a time.
+// What is answered is durable: the file is in WAL mode with synchronous=FULL.
+// One goroutine writes; it puts all the writes that wait into one transaction,
+// so that they share one fsync. Readers run beside it and see what is committed.
+// A file belongs to one process at a time.
 //
-// Its limits: one machine, a file system that keeps its promise of fsync, and a
-// disk that can be read. Files are mapped into memory, so that a disk that fails
-// to read ends the process; what was answered stays in the file.
+// Its limits: one machine, and a file system that keeps its promise of fsync.
+//
+// The file is not mapped into memory: after each commit every reader would map it
+// anew, which costs the more the larger it is.
 package sqlite
 
 import (
@@ -28,7 +29,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
-	driver "modernc.org/sqlite"
+	_ "modernc.org/sqlite" // the driver that migrations use
+	lowlevel "zombiezen.com/go/sqlite"
 
 	"hangar"
 )
@@ -37,106 +39,123 @@ import (
 var ErrInUse = errors.New("in use by another process")
 
 //go:embed migrations
-var migrations embed.FS
+var scripts embed.FS
 
-// kind is one of the two files that this package knows.
-type kind struct {
-	name          string
-	applicationID uint32 // marks the file's header, as set by the first migration
-}
+// applicationID marks a file of this package in its header.
+const applicationID = 0x686e6772 // "hngr"
 
-var (
-	ordersFile   = kind{"orders", 0x686e676f}
-	productsFile = kind{"products", 0x686e6770}
-)
+// Store is an open file.
+type Store struct {
+	Orders   *OrderStore
+	Products *ProductStore
 
-// database is an open file: a writer and readers.
-type database struct {
 	lock    *flock.Flock
 	readers *readers
 	writer  *writer
 }
 
-// openDatabase opens the file at path, and makes it if it is not there. It
-// brings an older one up to date; one that is not ours, that is newer, or that
-// another process has open is an error, and stays as it is.
-func openDatabase(ctx context.Context, path string, k kind) (_ *database, err error) {
+// Open opens the file at path, makes it if it is not there, and brings an older
+// one up to date. One that is not ours, that is newer, or that another process
+// has open is an error (ErrInUse), and stays as it is. Of a new file it takes over
+// what earlier versions kept beside it, in orders.db and products.db.
+func Open(ctx context.Context, path string) (_ *Store, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
 	// Before anything is made beside a file that is not ours.
-	if _, err := checkHeader(path, k); err != nil {
+	if _, err := checkHeader(path, applicationID); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	lock := flock.New(path + ".lock")
-	locked, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	if !locked {
-		return nil, fmt.Errorf("%s: %w", path, ErrInUse)
-	}
-	db := &database{lock: lock}
+	s := new(Store)
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("%s: %w", path, errors.Join(err, db.close()))
+			err = fmt.Errorf("%s: %w", path, errors.Join(err, s.Close()))
 		}
 	}()
-	if err := prepareFile(ctx, path, k); err != nil {
+	if s.lock, err = lock(path); err != nil {
 		return nil, err
 	}
-	return db, db.connect(ctx, path)
+	if err := prepareFile(ctx, path); err != nil {
+		return nil, err
+	}
+	return s, s.connect(ctx, path)
 }
 
-// openBeside opens a file that another process may have open. SQLite itself
-// keeps their transactions apart.
-func openBeside(ctx context.Context, path string, k kind) (_ *database, err error) {
-	isNew, err := checkHeader(path, k)
+// OpenBeside opens a file that a store in another process may be running on: to
+// read, and for Orders.Unpark. The other methods that write are not for it.
+// Error: fs.ErrNotExist.
+func OpenBeside(ctx context.Context, path string) (_ *Store, err error) {
+	isNew, err := checkHeader(path, applicationID)
 	if err == nil && isNew {
 		err = fs.ErrNotExist
 	}
-	db := new(database)
+	s := new(Store)
 	if err == nil {
-		err = db.connect(ctx, path)
+		err = s.connect(ctx, path) // SQLite itself keeps the transactions of both apart
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, db.close()))
+		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, s.Close()))
 	}
-	return db, nil
+	return s, nil
 }
 
-func (db *database) connect(ctx context.Context, path string) error {
-	pool, err := openPool(path)
+// lock takes a file for this process.
+func lock(path string) (*flock.Flock, error) {
+	l := flock.New(path + ".lock")
+	locked, err := l.TryLock()
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("lock: %w", err)
 	}
-	if db.writer, err = startWriter(ctx, pool); err != nil {
+	if !locked {
+		return nil, ErrInUse
+	}
+	return l, nil
+}
+
+func (s *Store) connect(ctx context.Context, path string) error {
+	writer, err := openWriter(path)
+	if err != nil {
 		return err
 	}
 	// Reads are short and never wait for the writer: a few connections do.
-	db.readers, err = openReaders(path, max(4, 2*runtime.NumCPU()))
+	s.readers, err = openReaders(path, max(4, 2*runtime.NumCPU()), &writer.commits)
+	if err != nil {
+		return errors.Join(err, writer.conn.Close())
+	}
+	writer.relax = s.readers.giveUpSnapshots
+	go writer.run() // until close
+	s.writer = writer
+	s.Products = &ProductStore{s}
+	s.Orders, err = newOrderStore(ctx, s)
 	return err
 }
 
 // prepareFile leaves an up-to-date file at path.
-func prepareFile(ctx context.Context, path string, k kind) error {
-	isNew, err := checkHeader(path, k)
+func prepareFile(ctx context.Context, path string) error {
+	isNew, err := checkHeader(path, applicationID)
 	if err != nil {
 		return err
 	}
 	if !isNew {
-		return migrate(ctx, path, k)
+		return migrate(ctx, path, scripts, "migrations")
 	}
 	// A new file appears whole or not at all.
 	unfinished := path + ".new"
 	if err := removeAll(unfinished, unfinished+"-wal", unfinished+"-shm", unfinished+"-journal"); err != nil {
 		return err
 	}
-	if err := migrate(ctx, unfinished, k); err != nil {
+	if err := migrate(ctx, unfinished, scripts, "migrations"); err != nil {
 		return err
 	}
-	return os.Rename(unfinished, path)
+	taken, err := takeOver(ctx, unfinished, filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(unfinished, path); err != nil {
+		return err
+	}
+	return taken()
 }
 
 func removeAll(paths ...string) error {
@@ -149,9 +168,9 @@ func removeAll(paths ...string) error {
 }
 
 // checkHeader reports whether there is no file, or an empty one, at path. It is
-// an error if there is something else than a file of this kind. The header is
-// that of https://www.sqlite.org/fileformat2.html#the_database_header.
-func checkHeader(path string, k kind) (isNew bool, err error) {
+// an error if there is something else than a file with this application id. The
+// header is that of https://www.sqlite.org/fileformat2.html#the_database_header.
+func checkHeader(path string, id uint32) (isNew bool, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
@@ -169,23 +188,23 @@ func checkHeader(path string, k kind) (isNew bool, err error) {
 		return false, err
 	case string(header[:16]) != "SQLite format 3\x00":
 		return false, errors.New("not a SQLite database; hangar leaves it as it is: name another data folder")
-	case binary.BigEndian.Uint32(header[68:]) != k.applicationID:
-		return false, fmt.Errorf("not a hangar database of %s; hangar leaves it as it is: name another data folder", k.name)
+	case binary.BigEndian.Uint32(header[68:]) != id:
+		return false, errors.New("not a hangar database; hangar leaves it as it is: name another data folder")
 	}
 	return false, nil
 }
 
-// migrate brings the file up to date.
-func migrate(ctx context.Context, path string, k kind) (err error) {
+// migrate brings the file up to date, with the scripts in a folder.
+func migrate(ctx context.Context, path string, scripts fs.FS, folder string) (err error) {
+	scripts, err = fs.Sub(scripts, folder)
+	if err != nil {
+		return err
+	}
 	pool, err := openPool(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
-	scripts, err := fs.Sub(migrations, "migrations/"+k.name)
-	if err != nil {
-		return err
-	}
 	provider, err := goose.NewProvider(goose.DialectSQLite3, pool, scripts, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
@@ -215,9 +234,8 @@ var pragmas = []string{
 	"synchronous(FULL)",
 	"busy_timeout(5000)",
 	"foreign_keys(true)",
-	"cache_size(-8192)", // KiB
+	"cache_size(-4096)", // KiB
 	"temp_store(MEMORY)",
-	"mmap_size(268435456)", // bytes; a page that is not in the cache costs no system call
 }
 
 // openPool opens one connection behind database/sql.
@@ -232,32 +250,27 @@ func openPool(path string) (*sql.DB, error) {
 	return pool, nil
 }
 
-// close finishes the writes that were accepted and lets go of the file.
-func (db *database) close() error {
+// Close finishes the writes that were accepted and lets go of the file.
+func (s *Store) Close() error {
 	var errs []error
-	if db.writer != nil {
-		errs = append(errs, db.writer.close())
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
 	}
-	if db.readers != nil {
-		errs = append(errs, db.readers.close())
+	if s.readers != nil {
+		errs = append(errs, s.readers.close())
 	}
-	if db.lock != nil {
-		errs = append(errs, db.lock.Close())
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
 	}
 	return errors.Join(errs...)
 }
 
 // translate gives the driver's errors that a user can do something about a code.
 func translate(err error) error {
-	failure, ok := errors.AsType[*driver.Error](err)
-	if !ok {
-		return err
-	}
-	const full, busy, mask = 13, 5, 0xff // SQLITE_FULL, SQLITE_BUSY; extended codes lie above
-	switch failure.Code() & mask {
-	case full:
+	switch lowlevel.ErrCode(err).ToPrimary() {
+	case lowlevel.ResultFull:
 		return &hangar.Error{Code: hangar.Unavailable, Message: "There is no room left to store this.", Err: err}
-	case busy:
+	case lowlevel.ResultBusy:
 		return &hangar.Error{Code: hangar.Unavailable, Message: "The store is busy. Try again.", Err: err}
 	}
 	return err

@@ -2,15 +2,18 @@ package sqlite
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	"zombiezen.com/go/sqlite/sqlitex"
+	lowlevel "zombiezen.com/go/sqlite"
+
+	"hangar"
 )
 
-func openTestOrders(t *testing.T) *OrderStore {
+func openTest(t *testing.T) *Store {
 	t.Helper()
-	s, err := OpenOrders(t.Context(), filepath.Join(t.TempDir(), "orders.db"))
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "hangar.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +26,7 @@ func openTestOrders(t *testing.T) *OrderStore {
 }
 
 func TestEveryConnectionHasThePragmas(t *testing.T) {
-	db := openTestOrders(t).db
+	db := openTest(t)
 	want := map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000", "foreign_keys": "1", "temp_store": "2",
 	}
@@ -35,21 +38,19 @@ func TestEveryConnectionHasThePragmas(t *testing.T) {
 			}
 		}
 	}
-	check("the writer", "0", func(pragma string) (got string, err error) {
-		err = db.writer.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got)
-		return got, err
-	})
-	for range db.readers.opened {
-		conn := <-db.readers.idle
-		defer func() { db.readers.idle <- conn }() // at the end, so that each is another one
-		check("a reader", "1", func(pragma string) (got string, err error) {
-			err = sqlitex.ExecuteTransient(conn, "PRAGMA "+pragma, &sqlitex.ExecOptions{ResultFunc: func(r *row) error {
+	get := func(conn *lowlevel.Conn) func(pragma string) (string, error) {
+		return func(pragma string) (got string, err error) {
+			err = run(conn, "PRAGMA "+pragma, nil, func(r *row) error {
 				got = r.ColumnText(0)
 				return nil
-			}})
+			})
 			return got, err
-		})
-		if err := sqlitex.ExecuteTransient(conn, "DELETE FROM orders", nil); err == nil {
+		}
+	}
+	check("the writer", "0", get(db.writer.conn))
+	for _, reader := range db.readers.idle {
+		check("a reader", "1", get(reader.conn))
+		if err := run(reader.conn, "DELETE FROM orders", nil, nil); err == nil {
 			t.Error("a reader could write")
 		}
 	}
@@ -69,37 +70,45 @@ func plan(t *testing.T, db *readers, query string) string {
 	return strings.Join(steps, "\n")
 }
 
+func pageOf(q hangar.ProductQuery) string {
+	query, _ := selectProducts(q)
+	return query
+}
+
 // No query reads more rows than it returns: none scans a table. What is scanned
 // is a page that another step has found.
 func TestQueriesUseIndexes(t *testing.T) {
-	orders, products := openTestOrders(t).db.readers, openTest(t).db.readers
+	db := openTest(t).readers
 	for _, test := range []struct {
 		name  string
-		db    *readers
 		query string
 		steps []string // what the plan must have
 	}{
-		{"order", orders, selectOrder, []string{"SEARCH o USING INTEGER PRIMARY KEY", "SEARCH d USING PRIMARY KEY"}},
-		{"page", orders, selectPage, []string{"SEARCH orders USING INTEGER PRIMARY KEY", "SEARCH d USING PRIMARY KEY"}},
-		{"newest", orders, selectNewest, []string{"SEARCH orders USING INTEGER PRIMARY KEY", "SEARCH d USING PRIMARY KEY"}},
-		{"unsettled", orders, selectUnsettled, []string{"SEARCH orders USING INDEX orders_unsettled", "SEARCH d USING PRIMARY KEY"}},
-		{"key", orders, "SELECT body_hash, order_id, refusal FROM idempotency_keys WHERE key = ?", []string{"SEARCH idempotency_keys USING PRIMARY KEY"}},
-		{"refusal", orders, "UPDATE idempotency_keys SET refusal = ? WHERE order_id = ?", []string{"SEARCH idempotency_keys USING INDEX idempotency_keys_order_id"}},
-		{"sweep of keys", orders, "SELECT key FROM idempotency_keys WHERE created_at < ? LIMIT ?", []string{"idempotency_keys_created_at"}},
-		{"outbox", orders, selectOutbox, []string{"SCAN outbox"}}, // by its primary key, from the lowest
-		{"deletion of events", orders, "DELETE FROM outbox WHERE id <= ?", []string{"SEARCH outbox USING INTEGER PRIMARY KEY"}},
-		{"waiting", orders, selectWaiting, []string{"SEARCH outbox", "SEARCH outbox"}},
-		{"parking", orders, "SELECT type FROM outbox WHERE id = ?", []string{"SEARCH outbox USING INTEGER PRIMARY KEY"}},
-		{"parked", orders, selectParked, []string{"SEARCH parked_events USING INTEGER PRIMARY KEY"}},
-		{"last line", orders, "SELECT max(id) FROM order_details WHERE order_id = (SELECT max(order_id) FROM order_details)", []string{"SEARCH order_details USING PRIMARY KEY"}},
-		{"deletion", orders, "DELETE FROM order_details WHERE order_id = ?", []string{"SEARCH order_details USING PRIMARY KEY"}},
-		{"product", products, "SELECT " + productColumns + " FROM products WHERE id = ?", []string{"SEARCH products USING PRIMARY KEY"}},
-		{"page of products", products, "SELECT " + productColumns + " FROM products WHERE id > +? ORDER BY id LIMIT +?", []string{"SEARCH products USING PRIMARY KEY"}},
-		{"hold", products, "SELECT version FROM holds WHERE id = ?", []string{"SEARCH holds USING PRIMARY KEY"}},
-		{"sweep of holds", products, "SELECT id FROM holds WHERE changed_at < ? LIMIT ?", []string{"holds_changed_at"}},
+		{"order", selectOrder, []string{"SEARCH o USING INTEGER PRIMARY KEY", "SEARCH d USING PRIMARY KEY"}},
+		{"page", selectPage, []string{"SEARCH orders USING INTEGER PRIMARY KEY", "SEARCH d USING PRIMARY KEY"}},
+		{"newest", selectNewest, []string{"SEARCH orders USING INTEGER PRIMARY KEY", "SEARCH d USING PRIMARY KEY"}},
+		{"status", selectStatus, []string{"SEARCH orders USING COVERING INDEX orders_status (status=? AND rowid>?)", "SEARCH d USING PRIMARY KEY"}},
+		{"newest of a status", selectNewestOf, []string{"SEARCH orders USING COVERING INDEX orders_status (status=? AND rowid<?)", "SEARCH d USING PRIMARY KEY"}},
+		{"unsettled", selectUnsettled, []string{"SEARCH orders USING INDEX orders_unsettled", "SEARCH d USING PRIMARY KEY"}},
+		{"key", "SELECT body_hash, order_id, refusal FROM idempotency_keys WHERE key = ?", []string{"SEARCH idempotency_keys USING PRIMARY KEY"}},
+		{"refusal", "UPDATE idempotency_keys SET refusal = ? WHERE order_id = ?", []string{"SEARCH idempotency_keys USING INDEX idempotency_keys_order_id"}},
+		{"sweep of keys", "SELECT key FROM idempotency_keys WHERE created_at < ? LIMIT ?", []string{"idempotency_keys_created_at"}},
+		{"outbox", selectOutbox, []string{"SCAN outbox"}}, // by its primary key, from the lowest
+		{"deletion of events", "DELETE FROM outbox WHERE id <= ?", []string{"SEARCH outbox USING INTEGER PRIMARY KEY"}},
+		{"statistics of the outbox", selectStatistics, []string{"SEARCH outbox", "SCAN outbox", "SCAN parked_events"}}, // the one from the lowest, the other up to a bound
+		{"parking", "SELECT type FROM outbox WHERE id = ?", []string{"SEARCH outbox USING INTEGER PRIMARY KEY"}},
+		{"parked", selectParked, []string{"SEARCH parked_events USING INTEGER PRIMARY KEY"}},
+		{"last line", "SELECT max(id) FROM order_details WHERE order_id = (SELECT max(order_id) FROM order_details)", []string{"SEARCH order_details USING PRIMARY KEY"}},
+		{"deletion", "DELETE FROM order_details WHERE order_id = ?", []string{"SEARCH order_details USING PRIMARY KEY"}},
+		{"product", "SELECT " + productColumns + " FROM products WHERE id = ?", []string{"SEARCH products USING PRIMARY KEY"}},
+		{"page of products", pageOf(hangar.ProductQuery{After: "b"}), []string{"SEARCH products USING PRIMARY KEY (id>?)"}},
+		{"first page of a prefix", pageOf(hangar.ProductQuery{Prefix: "b"}), []string{"SEARCH products USING PRIMARY KEY (id>? AND id<?)"}},
+		{"next page of a prefix", pageOf(hangar.ProductQuery{Prefix: "b", After: "bc"}), []string{"SEARCH products USING PRIMARY KEY (id>? AND id<?)"}},
+		{"hold", "SELECT version FROM holds WHERE id = ?", []string{"SEARCH holds USING PRIMARY KEY"}},
+		{"sweep of holds", "SELECT id FROM holds WHERE changed_at < ? LIMIT ?", []string{"holds_changed_at"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := plan(t, test.db, test.query)
+			got := plan(t, db, test.query)
 			for _, step := range test.steps {
 				if !strings.Contains(got, step) {
 					t.Errorf("the plan lacks %q:\n%s", step, got)
@@ -107,7 +116,9 @@ func TestQueriesUseIndexes(t *testing.T) {
 			}
 			for _, table := range []string{"orders", "d", "order_details", "idempotency_keys", "parked_events", "products", "holds"} {
 				for line := range strings.Lines(got + "\n") {
-					if line = strings.TrimSpace(line); line == "SCAN "+table || strings.HasPrefix(line, "SCAN "+table+" ") {
+					line = strings.TrimSpace(line)
+					isScan := line == "SCAN "+table || strings.HasPrefix(line, "SCAN "+table+" ")
+					if isScan && !slices.Contains(test.steps, line) {
 						t.Errorf("the plan scans a table: %s\n%s", line, got)
 					}
 				}

@@ -18,71 +18,75 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestOrderStore(t *testing.T) {
 	t.Parallel()
 	hangartest.TestOrderStore(t, func(t *testing.T) orders.Store {
-		return openOrders(t, filepath.Join(t.TempDir(), "orders.db"))
+		return open(t, newPath(t)).Orders
 	})
 }
 
 func TestProductStore(t *testing.T) {
 	t.Parallel()
 	hangartest.TestProductStore(t, func(t *testing.T) products.Store {
-		return openProducts(t, filepath.Join(t.TempDir(), "products.db"))
+		return open(t, newPath(t)).Products
 	})
 }
 
 func TestServices(t *testing.T) {
 	t.Parallel()
-	hangartest.TestServices(t, func(t *testing.T) hangartest.Services {
-		dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
-		p := products.NewService(openProducts(t, filepath.Join(dir, "products.db")), log)
-		o := orders.NewService(openOrders(t, filepath.Join(dir, "orders.db")), p, log)
-		return hangartest.Services{Products: p, Stock: p, Orders: o, Events: p}
-	})
+	for name, atOnce := range inBothWays {
+		t.Run(name, func(t *testing.T) {
+			hangartest.TestServices(t, func(t *testing.T) hangartest.Services {
+				file, log := open(t, newPath(t)), slog.New(slog.DiscardHandler)
+				p := products.NewService(file.Products, log)
+				o := orders.NewService(file.Orders, p, log)
+				if atOnce {
+					o.CreateWith(file.Orders)
+				}
+				return hangartest.Services{Products: p, Stock: p, Orders: o, Events: p}
+			})
+		})
+	}
 }
+
+// inBothWays says by name whether orders are created in one transaction.
+var inBothWays = map[string]bool{"at once": true, "step by step": false}
 
 func TestCrashes(t *testing.T) {
 	t.Parallel()
-	hangartest.TestCrashes(t, openStores)
+	for name, atOnce := range inBothWays {
+		t.Run(name, func(t *testing.T) { hangartest.TestCrashes(t, openStores(atOnce)) })
+	}
 }
 
 func TestTogether(t *testing.T) {
 	t.Parallel()
-	hangartest.TestTogether(t, openStores)
-}
-
-func openStores(t *testing.T) hangartest.Stores {
-	dir := t.TempDir()
-	return hangartest.Stores{
-		Orders:   openOrders(t, filepath.Join(dir, "orders.db")),
-		Products: openProducts(t, filepath.Join(dir, "products.db")),
+	for name, atOnce := range inBothWays {
+		t.Run(name, func(t *testing.T) { hangartest.TestTogether(t, openStores(atOnce)) })
 	}
 }
 
-// openOrders opens a store that is closed when the test ends.
-func openOrders(t *testing.T, path string) *sqlite.OrderStore {
+func openStores(atOnce bool) func(t *testing.T) hangartest.Stores {
+	return func(t *testing.T) hangartest.Stores {
+		file := open(t, newPath(t))
+		stores := hangartest.Stores{Orders: file.Orders, Products: file.Products}
+		if atOnce {
+			stores.Creator = file.Orders
+		}
+		return stores
+	}
+}
+
+func newPath(t *testing.T) string { return filepath.Join(t.TempDir(), "hangar.db") }
+
+// open opens a store that is closed when the test ends.
+func open(t *testing.T, path string) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.OpenOrders(t.Context(), path)
+	s, err := sqlite.Open(t.Context(), path)
 	if err != nil {
-		t.Fatalf("OpenOrders(%q): %v", path, err)
+		t.Fatalf("Open(%q): %v", path, err)
 	}
-	closeAtEnd(t, s.Close)
-	return s
-}
-
-// openProducts opens a store that is closed when the test ends.
-func openProducts(t *testing.T, path string) *sqlite.ProductStore {
-	t.Helper()
-	s, err := sqlite.OpenProducts(t.Context(), path)
-	if err != nil {
-		t.Fatalf("OpenProducts(%q): %v", path, err)
-	}
-	closeAtEnd(t, s.Close)
-	return s
-}
-
-func closeAtEnd(t *testing.T, closeStore func() error) {
 	t.Cleanup(func() {
-		if err := closeStore(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
+	return s
 }

@@ -2,16 +2,24 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	lowlevel "zombiezen.com/go/sqlite"
 
 	"hangar"
 	"hangar/crash"
+	"hangar/tracing"
 )
+
+// checkpointAfter is how many rows change before the write-ahead log is copied
+// into the file: some 4 MiB of it where a row is a page.
+const checkpointAfter = 1000
 
 // maxBatch bounds the writes of one transaction, and so how long the first of
 // them waits for the others.
@@ -20,9 +28,11 @@ const maxBatch = 256
 // writer is the one connection that writes. Its goroutine puts the writes that
 // wait into one transaction, so that one fsync makes all of them durable.
 type writer struct {
-	pool    *sql.DB
-	conn    *sql.Conn
-	stmts   map[string]*sql.Stmt
+	conn    *lowlevel.Conn
+	commits atomic.Int64 // so many transactions have been committed
+	began   atomic.Int64 // when the one under way began, in Unix nanoseconds; 0 is none
+	changed int          // rows since the last checkpoint
+	relax   func()       // ends the snapshots of readers that are idle
 	waiting chan *write
 	closing chan struct{}
 	closed  chan struct{}
@@ -31,6 +41,7 @@ type writer struct {
 // write is a function that waits to be part of a transaction.
 type write struct {
 	ctx  context.Context
+	span trace.Span
 	fn   func(*tx) error
 	err  error
 	done chan struct{}
@@ -38,29 +49,28 @@ type write struct {
 
 var errClosed = &hangar.Error{Code: hangar.Unavailable, Message: "The store is closed."}
 
-func startWriter(ctx context.Context, pool *sql.DB) (*writer, error) {
-	conn, err := pool.Conn(ctx)
+// openWriter opens the connection. Then run is to be started.
+func openWriter(path string) (*writer, error) {
+	// SQLite itself would write checkpoints within commits, which wait for it.
+	conn, err := openConn(path, append([]string{"wal_autocheckpoint(0)"}, pragmas...)...)
 	if err != nil {
-		return nil, errors.Join(err, pool.Close())
+		return nil, err
 	}
-	w := &writer{
-		pool:    pool,
+	return &writer{
 		conn:    conn,
-		stmts:   make(map[string]*sql.Stmt),
 		waiting: make(chan *write, maxBatch),
 		closing: make(chan struct{}),
 		closed:  make(chan struct{}),
-	}
-	go w.run()
-	return w, nil
+	}, nil
 }
 
 // do runs fn in a transaction and returns when that is durable. An error with a
 // Code is an answer: what fn wrote before it stays. After any other error
 // nothing of fn stays. As fn may run more than once, it must set its results
 // anew each time.
-func (w *writer) do(ctx context.Context, fn func(*tx) error) error {
-	req := &write{ctx: ctx, fn: fn, done: make(chan struct{})}
+func (w *writer) do(ctx context.Context, fn func(*tx) error) (err error) {
+	req := &write{ctx: ctx, span: beginWriteSpan(ctx), fn: fn, done: make(chan struct{})}
+	defer func() { tracing.End(req.span, kindOf(err)) }()
 	select {
 	case <-w.closing:
 		return errClosed
@@ -91,11 +101,7 @@ func (w *writer) do(ctx context.Context, fn func(*tx) error) error {
 func (w *writer) close() error {
 	close(w.closing)
 	<-w.closed
-	var errs []error
-	for _, stmt := range w.stmts {
-		errs = append(errs, stmt.Close())
-	}
-	return errors.Join(append(errs, w.conn.Close(), w.pool.Close())...)
+	return w.conn.Close()
 }
 
 func (w *writer) run() {
@@ -118,17 +124,16 @@ func (w *writer) run() {
 }
 
 func (w *writer) runBatch(first *write) {
+	w.began.Store(time.Now().UnixNano())
+	defer w.began.Store(0)
 	// Those that the last transaction answered may be about to write again: let
 	// them come in, and share this fsync.
 	runtime.Gosched()
-	batch := append(make([]*write, 0, 1+len(w.waiting)), first)
-	for range min(len(w.waiting), maxBatch-1) {
-		batch = append(batch, <-w.waiting)
-	}
-	if err := w.commit(batch); err != nil && len(batch) > 1 {
+	batch, err := w.commit([]*write{first}, true)
+	if err != nil && len(batch) > 1 {
 		// One of them spoilt it for all. Alone, each gets what it deserves.
 		for _, req := range batch {
-			if err := w.commit([]*write{req}); err != nil {
+			if _, err := w.commit([]*write{req}, false); err != nil {
 				req.err = err
 			}
 		}
@@ -141,6 +146,35 @@ func (w *writer) runBatch(first *write) {
 	for _, req := range batch {
 		close(req.done)
 	}
+	if w.changed >= checkpointAfter {
+		w.checkpoint()
+	}
+}
+
+// join adds a write that has come in meanwhile to a batch, if there is one, and room:
+// the more share an fsync, the sooner all are answered.
+func (w *writer) join(batch []*write) []*write {
+	if len(batch) == maxBatch {
+		return batch
+	}
+	select {
+	case req := <-w.waiting:
+		return append(batch, req)
+	default:
+		return batch
+	}
+}
+
+// checkpoint copies the write-ahead log into the file. The next write begins it
+// anew, if no reader has a snapshot of it by then. If it fails it is tried again
+// after the next commit; until then the log grows.
+func (w *writer) checkpoint() {
+	w.relax() // a snapshot keeps back what came after it
+	if err := run(w.conn, "PRAGMA wal_checkpoint(PASSIVE)", nil, nil); err != nil {
+		return
+	}
+	w.relax()
+	w.changed = 0
 }
 
 // answerEarly answers before anything is durable, and goes on so for a while: a
@@ -162,32 +196,36 @@ func (w *writer) answerEarly(t *tx, batch []*write) {
 	}
 }
 
-// commit runs the writes in one transaction. If it returns an error, nothing
-// was written.
-func (w *writer) commit(batch []*write) error {
+// commit runs the writes in one transaction, with those that come in meanwhile if they
+// may join, and returns all of them. If it returns an error, nothing was written.
+func (w *writer) commit(batch []*write, others bool) ([]*write, error) {
 	t := &tx{w: w}
-	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("begin: %w", err)
+	if err := run(w.conn, "BEGIN IMMEDIATE", nil, nil); err != nil {
+		return batch, fmt.Errorf("begin: %w", err)
 	}
-	for _, req := range batch {
+	for i := 0; i < len(batch); i++ {
+		req := batch[i]
 		req.err = req.run(t)
 		if _, answer := errors.AsType[*hangar.Error](req.err); req.err != nil && !answer {
-			return w.rollback(req.err)
+			return batch, w.rollback(req.err)
+		}
+		if others {
+			batch = w.join(batch)
 		}
 	}
 	if crash.Off("commit") {
 		w.answerEarly(t, batch)
 	}
 	crash.At("sqlite.commit")
-	if err := t.exec("COMMIT"); err != nil {
-		return w.rollback(fmt.Errorf("commit: %w", err))
+	if err := run(w.conn, "COMMIT", nil, nil); err != nil {
+		return batch, w.rollback(fmt.Errorf("commit: %w", err))
 	}
-	return nil
+	w.commits.Add(1) // readers are to see it before it is answered
+	return batch, nil
 }
 
 func (w *writer) rollback(cause error) error {
-	t := &tx{w: w}
-	if err := t.exec("ROLLBACK"); err != nil {
+	if err := run(w.conn, "ROLLBACK", nil, nil); err != nil {
 		// SQLite rolls back by itself after some errors; then there is nothing
 		// to roll back, and the next BEGIN shows whether all is well.
 		return errors.Join(cause, fmt.Errorf("roll back: %w", err))
@@ -205,61 +243,43 @@ func (req *write) run(t *tx) (err error) {
 			err = fmt.Errorf("panic in a write: %v\n%s", p, debug.Stack())
 		}
 	}()
+	t.span = req.span
 	return req.fn(t)
 }
 
 // tx is the transaction that a write is part of.
-type tx struct{ w *writer }
-
-func (t *tx) stmt(query string) (*sql.Stmt, error) {
-	if stmt, ok := t.w.stmts[query]; ok {
-		return stmt, nil
-	}
-	stmt, err := t.w.conn.PrepareContext(context.Background(), query)
-	if err != nil {
-		return nil, err
-	}
-	t.w.stmts[query] = stmt
-	return stmt, nil
+type tx struct {
+	w    *writer
+	span trace.Span // of the write that runs
 }
 
 func (t *tx) exec(query string, args ...any) error {
-	_, err := t.result(query, args...)
+	_, err := t.execCount(query, args...)
 	return err
 }
 
 // execCount returns how many rows changed.
-func (t *tx) execCount(query string, args ...any) (int64, error) {
-	result, err := t.result(query, args...)
-	if err != nil {
+func (t *tx) execCount(query string, args ...any) (int, error) {
+	t.noteStatement(query)
+	if err := run(t.w.conn, query, args, nil); err != nil {
 		return 0, err
 	}
-	return result.RowsAffected()
+	n := t.w.conn.Changes()
+	t.w.changed += n
+	return n, nil
 }
 
 // insert returns the new row's id.
 func (t *tx) insert(query string, args ...any) (int64, error) {
-	result, err := t.result(query, args...)
-	if err != nil {
+	if err := t.exec(query, args...); err != nil {
 		return 0, err
 	}
-	return result.LastInsertId()
+	return t.w.conn.LastInsertRowID(), nil
 }
 
-func (t *tx) result(query string, args ...any) (sql.Result, error) {
-	stmt, err := t.stmt(query)
-	if err != nil {
-		return nil, err
-	}
-	return stmt.ExecContext(context.Background(), args...)
-}
-
-func (t *tx) queryRow(query string, args []any, dest ...any) error {
-	stmt, err := t.stmt(query)
-	if err != nil {
-		return err
-	}
-	return stmt.QueryRowContext(context.Background(), args...).Scan(dest...)
+func (t *tx) query(query string, args []any, each func(*row) error) error {
+	t.noteStatement(query)
+	return run(t.w.conn, query, args, each)
 }
 
 // sweepBatch bounds the rows that one write deletes, so that others need not
@@ -270,7 +290,7 @@ const sweepBatch = 1000
 // none are left.
 func (w *writer) sweep(ctx context.Context, query string, before time.Time) error {
 	for {
-		var n int64
+		n := 0
 		err := w.do(ctx, func(t *tx) (err error) {
 			n, err = t.execCount(query, micros(before), sweepBatch)
 			return err

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,29 +13,16 @@ import (
 	"hangar"
 )
 
-func openTest(t *testing.T) *ProductStore {
-	t.Helper()
-	s, err := OpenProducts(t.Context(), filepath.Join(t.TempDir(), "products.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return s
-}
-
-// together runs the writes in one batch: a first write keeps the writer busy
+// together runs the writes in one batch, with a first one that keeps the writer busy
 // until all of them wait.
 func together(t *testing.T, w *writer, writes map[string]func(*tx) error) map[string]error {
 	t.Helper()
 	busy, free := make(chan struct{}), make(chan struct{})
 	held := make(chan error, 1)
+	isBusy := sync.OnceFunc(func() { close(busy) }) // it runs again where one of the others is bad
 	go func() {
 		held <- w.do(t.Context(), func(*tx) error {
-			close(busy)
+			isBusy()
 			<-free
 			return nil
 		})
@@ -58,9 +45,9 @@ func together(t *testing.T, w *writer, writes map[string]func(*tx) error) map[st
 	return errs
 }
 
-func storedIDs(t *testing.T, s *ProductStore) []string {
+func storedIDs(t *testing.T, s *Store) []string {
 	t.Helper()
-	list, err := s.List(t.Context(), "", 100)
+	list, err := s.Products.List(t.Context(), hangar.ProductQuery{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +82,7 @@ func TestOneBadWriteLeavesTheOthers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := openTest(t)
 			refusal := hangar.Errorf(hangar.OutOfStock, "no")
-			errs := together(t, s.db.writer, map[string]func(*tx) error{
+			errs := together(t, s.writer, map[string]func(*tx) error{
 				"good 1": putRow("a"),
 				"bad":    test.bad,
 				"answer": func(t *tx) error { return errors.Join(putRow("noted")(t), refusal) },
@@ -115,7 +102,7 @@ func TestOneBadWriteLeavesTheOthers(t *testing.T) {
 			if diff := cmp.Diff([]string{"a", "b", "noted"}, storedIDs(t, s)); diff != "" {
 				t.Errorf("what is stored (-want +got):\n%s", diff)
 			}
-			if err := s.Put(t.Context(), hangar.Product{ID: "after", Title: "t"}); err != nil {
+			if err := s.Products.Put(t.Context(), hangar.Product{ID: "after", Title: "t"}); err != nil {
 				t.Errorf("a write after the bad one: %v, want no error", err)
 			}
 		})
@@ -129,13 +116,13 @@ func TestBatchOfMany(t *testing.T) {
 		writes[fmt.Sprint(i)] = putRow(fmt.Sprintf("p%03d", i))
 	}
 	writes["bad"] = func(*tx) error { return errors.New("plain error") }
-	for name, err := range together(t, s.db.writer, writes) {
+	for name, err := range together(t, s.writer, writes) {
 		if (err != nil) != (name == "bad") {
 			t.Errorf("write %s beside a bad one: %v", name, err)
 		}
 	}
 	n := int64(0)
-	err := s.db.readers.query(t.Context(), "SELECT count(*) FROM products", nil, func(r *row) error {
+	err := s.readers.query(t.Context(), "SELECT count(*) FROM products", nil, func(r *row) error {
 		n = r.ColumnInt64(0)
 		return nil
 	})
@@ -144,16 +131,29 @@ func TestBatchOfMany(t *testing.T) {
 	}
 }
 
+func TestWritesJoinTheTransactionThatRuns(t *testing.T) {
+	s := openTest(t)
+	before := s.writer.commits.Load()
+	for name, err := range together(t, s.writer, map[string]func(*tx) error{"a": putRow("a"), "b": putRow("b")}) {
+		if err != nil {
+			t.Errorf("write %s: %v", name, err)
+		}
+	}
+	if n := s.writer.commits.Load() - before; n != 1 {
+		t.Errorf("a write and two that came in while it ran took %d transactions, want one", n)
+	}
+}
+
 func TestWriteThatNobodyWaitsFor(t *testing.T) {
 	s := openTest(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	errs := together(t, s.db.writer, map[string]func(*tx) error{
+	errs := together(t, s.writer, map[string]func(*tx) error{
 		"good": putRow("a"),
 		"late": func(*tx) error {
 			req := &write{ctx: ctx, fn: putRow("late"), done: make(chan struct{})}
 			cancel()
-			ended <- req.run(&tx{w: s.db.writer})
+			ended <- req.run(&tx{w: s.writer})
 			return nil
 		},
 	})

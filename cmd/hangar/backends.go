@@ -23,16 +23,9 @@ type orderStore interface {
 	io.Closer
 }
 
-type productStore interface {
-	products.Store
-	io.Closer
-}
-
 // openOrders opens the store that the URL names.
 func openOrders(ctx context.Context, c *Config, log *slog.Logger) (orderStore, error) {
 	switch schemeOf(c.OrdersDB) {
-	case "":
-		return sqlite.OpenOrders(ctx, filepath.Join(c.Data, "orders.db"))
 	case "postgres", "postgresql", "postgresql+psycopg2":
 		return postgres.OpenOrders(ctx, c.OrdersDB, log)
 	default:
@@ -41,16 +34,17 @@ func openOrders(ctx context.Context, c *Config, log *slog.Logger) (orderStore, e
 }
 
 // openProducts opens the store that the URL names.
-func openProducts(ctx context.Context, c *Config, log *slog.Logger) (productStore, error) {
+func openProducts(ctx context.Context, c *Config, log *slog.Logger) (*redis.ProductStore, error) {
 	switch schemeOf(c.ProductsDB) {
-	case "":
-		return sqlite.OpenProducts(ctx, filepath.Join(c.Data, "products.db"))
 	case "redis", "rediss", "unix":
 		return redis.OpenProducts(ctx, c.ProductsDB, log)
 	default:
 		return nil, notAStore("products", "products-db", c)
 	}
 }
+
+// filePath is where what no URL is given for is kept.
+func filePath(c *Config) string { return filepath.Join(c.Data, "hangar.db") }
 
 func schemeOf(url string) string {
 	scheme, _, _ := strings.Cut(url, "://")
@@ -64,8 +58,10 @@ func notAStore(what, setting string, c *Config) error {
 
 // stores are the open stores of a process; nil is one that it does not need.
 type stores struct {
-	orders   orderStore
-	products productStore
+	orders   orders.Store
+	products products.Store
+	creator  orders.Creator // where orders and products are in the same file
+	open     []io.Closer
 }
 
 // openStores opens the stores that the named services need, or none.
@@ -76,30 +72,40 @@ func openStores(ctx context.Context, c *Config, names []string, log *slog.Logger
 			err = errors.Join(explainOpen(err, c), s.close())
 		}
 	}()
-	if keptInFiles(c, names) {
+	if keptInFile(c, names) {
 		if err := os.MkdirAll(c.Data, 0o755); err != nil {
 			return nil, fmt.Errorf("make the data folder: %w", err)
 		}
+		file, err := sqlite.Open(ctx, filePath(c))
+		if err != nil {
+			return nil, err
+		}
+		s.open = append(s.open, file)
+		s.orders, s.products = file.Orders, file.Products
+		// The stock that the orders service asks is in the file only if it is served here.
+		if c.OrdersDB == "" && c.ProductsDB == "" && slices.Contains(names, "products") {
+			s.creator = file.Orders
+		}
 	}
-	if slices.Contains(names, "orders") {
+	if c.OrdersDB != "" && slices.Contains(names, "orders") {
 		store, err := openOrders(ctx, c, log)
 		if err != nil {
 			return nil, err
 		}
-		s.orders = store
+		s.orders, s.open = store, append(s.open, store)
 	}
-	if slices.Contains(names, "products") {
+	if c.ProductsDB != "" && slices.Contains(names, "products") {
 		store, err := openProducts(ctx, c, log)
 		if err != nil {
 			return nil, err
 		}
-		s.products = store
+		s.products, s.open = store, append(s.open, store)
 	}
 	return s, nil
 }
 
-// keptInFiles reports whether anything is kept in the data folder.
-func keptInFiles(c *Config, names []string) bool {
+// keptInFile reports whether anything is kept in the data folder.
+func keptInFile(c *Config, names []string) bool {
 	return c.OrdersDB == "" && slices.Contains(names, "orders") ||
 		c.ProductsDB == "" && slices.Contains(names, "products")
 }
@@ -115,11 +121,8 @@ func explainOpen(err error, c *Config) error {
 
 func (s *stores) close() error {
 	var errs []error
-	if s.orders != nil {
-		errs = append(errs, s.orders.Close())
-	}
-	if s.products != nil {
-		errs = append(errs, s.products.Close())
+	for _, store := range s.open {
+		errs = append(errs, store.Close())
 	}
 	return errors.Join(errs...)
 }

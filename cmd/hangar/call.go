@@ -48,8 +48,8 @@ var keyword = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
 // parseCall reads a command line; from index dash on there are no keywords, -1
 // is nowhere.
 func parseCall(args []string, dash int) (nameko.Call, error) {
-	service, method, ok := strings.Cut(args[0], ".")
-	if !ok || service == "" || method == "" {
+	service, method, ok := splitMethod(args[0])
+	if !ok {
 		return nameko.Call{}, usagef("%q is no method, such as products.get", args[0])
 	}
 	call := nameko.Call{Service: service, Method: method, Kwargs: make(map[string]any)}
@@ -64,6 +64,12 @@ func parseCall(args []string, dash int) (nameko.Call, error) {
 	return call, nil
 }
 
+// splitMethod takes the full name of a method apart.
+func splitMethod(name string) (service, method string, ok bool) {
+	service, method, _ = strings.Cut(name, ".")
+	return service, method, service != "" && method != ""
+}
+
 // argument returns JSON as it is, and other text as a string.
 func argument(text string) any {
 	if json.Valid([]byte(text)) {
@@ -75,23 +81,33 @@ func argument(text string) any {
 func callMethod(ctx context.Context, broker *nameko.Broker, call nameko.Call, out io.Writer) error {
 	client := nameko.NewClient(broker, "hangar")
 	stage := startStage(ctx, make(chan struct{}, 1), []task{client.Run})
+	result, err := resultOf(ctx, client, call)
+	if err := errors.Join(err, stage.end(stopTimeout)); err != nil {
+		return err
+	}
+	return printIndented(out, result)
+}
+
+// resultOf calls a method and returns its result as JSON. Of what it raised the
+// error has the full name.
+func resultOf(ctx context.Context, client *nameko.Client, call nameko.Call) (json.RawMessage, error) {
 	reply, err := client.Call(ctx, call)
-	err = errors.Join(err, stage.end(stopTimeout))
 	if failure, ok := errors.AsType[*nameko.Error](err); ok {
-		return fmt.Errorf("%s: %s", failure.Path, failure.Value)
+		return nil, fmt.Errorf("%s: %s", failure.Path, failure.Value)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var result json.RawMessage
-	if err := reply.Decode(&result); err != nil {
-		return err
-	}
+	return result, reply.Decode(&result)
+}
+
+func printIndented(out io.Writer, result json.RawMessage) error {
 	var pretty bytes.Buffer
 	if err := json.Indent(&pretty, result, "", "  "); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out, pretty.String())
+	_, err := fmt.Fprintln(out, pretty.String())
 	return err
 }
 
@@ -144,21 +160,27 @@ func printEvents(ctx context.Context, broker *nameko.Broker, source, event strin
 // withBroker runs do beside a connection to the broker that is configured. Unless
 // a level of the log is asked for, it is the given one.
 func withBroker(cmd *cobra.Command, getenv func(string) string, quiet slog.Level, do func(context.Context, *nameko.Broker) error) error {
+	return withConfig(cmd, getenv, quiet, func(ctx context.Context, _ *Config, broker *nameko.Broker) error { return do(ctx, broker) })
+}
+
+// withConfig is withBroker where do wants to know how it is configured, too.
+func withConfig(cmd *cobra.Command, getenv func(string) string, quiet slog.Level, do func(context.Context, *Config, *nameko.Broker) error) error {
 	c, err := loadConfig(cmd.Flags(), getenv)
 	if err != nil {
 		return err
 	}
 	if c.AMQP == "" {
-		return usagef("there is no message broker to ask; name one with --amqp or AMQP_URI, such as amqp://guest:guest@localhost")
+		return usagef("there is no message broker to ask; name one with --amqp or AMQP_URI, such as amqp://guest:guest@localhost " +
+			"(a store that is one process has none: ask it over HTTP)")
 	}
 	if origin := c.Origins["log-level"]; origin.Source == "default" {
 		c.LogLevel = quiet
 	}
-	broker, err := newBroker(c, c.logger(cmd.ErrOrStderr()))
+	broker, err := newBroker(c, nil, nil, c.logger(cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
 	stage := startStage(context.WithoutCancel(cmd.Context()), make(chan struct{}, 1), []task{broker.Run})
-	err = do(cmd.Context(), broker)
+	err = do(cmd.Context(), c, broker)
 	return errors.Join(err, stage.end(stopTimeout))
 }

@@ -88,9 +88,9 @@ func (s setting) find(flag *pflag.Flag, getenv func(string) string, f *file) (Or
 // that say nothing: they may be misspelled.
 func (c *Config) logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
-	var handler slog.Handler = slog.NewTextHandler(w, options)
-	if c.LogFormat == "json" {
-		handler = slog.NewJSONHandler(w, options)
+	var handler slog.Handler = slog.NewJSONHandler(w, options)
+	if c.LogFormat == "text" || c.LogFormat == "auto" && isTerminal(w) {
+		handler = slog.NewTextHandler(w, options)
 	}
 	log := slog.New(handler)
 	for _, key := range c.UnknownKeys {

@@ -38,6 +38,7 @@ func shownConfig(t *testing.T, env environment, args ...string) map[string][2]st
 func TestConfigDefaults(t *testing.T) {
 	want := map[string][2]string{
 		"addr":         {"127.0.0.1:8000", "default"},
+		"admin-addr":   {"off with all services in one process, else 127.0.0.1:0", "default"},
 		"data":         {"hangar-data", "default"},
 		"orders-db":    {"SQLite", "default"},
 		"products-db":  {"SQLite", "default"},
@@ -45,8 +46,17 @@ func TestConfigDefaults(t *testing.T) {
 		"image-root":   {"http://www.example.com/airship/images", "default"},
 		"workers":      {"100", "default"},
 		"max-requests": {"128", "default"},
-		"log-level":    {"info", "default"},
-		"log-format":   {"text", "default"},
+		"console":      {"on", "default"},
+		"cors-origins": {"none", "default"},
+
+		"cache":           {"off", "default"},
+		"cache-ttl":       {"10s", "default"},
+		"cache-stock-age": {"0s", "default"},
+		"cache-size":      {"10000", "default"},
+		"cache-redis":     {"none", "default"},
+
+		"log-level":  {"info", "default"},
+		"log-format": {"auto", "default"},
 	}
 	if diff := cmp.Diff(want, shownConfig(t, environment{})); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
@@ -57,6 +67,7 @@ func TestConfigDefaults(t *testing.T) {
 func TestConfigPrecedence(t *testing.T) {
 	file := writeFile(t, "c.yml", `
 WEB_SERVER_ADDRESS: '0.0.0.0:3'
+HANGAR_ADMIN_ADDR: 'localhost:3'
 HANGAR_DATA: file-data
 DB_URIS:
   "orders:Base": postgresql+psycopg2://u:secret@file/orders
@@ -65,6 +76,13 @@ AMQP_URI: pyamqp://u:secret@file:5672/
 PRODUCT_IMAGE_ROOT: http://file/images
 max_workers: 3
 HANGAR_MAX_REQUESTS: 3
+HANGAR_CONSOLE: off
+HANGAR_CORS_ORIGINS: https://file.example, http://localhost:3000
+HANGAR_CACHE: redis
+HANGAR_CACHE_TTL: 3s
+HANGAR_CACHE_STOCK_AGE: 3s
+HANGAR_CACHE_SIZE: 3
+HANGAR_CACHE_REDIS: redis://:secret@file/1
 HANGAR_LOG_LEVEL: error
 HANGAR_LOG_FORMAT: json
 `)
@@ -76,6 +94,7 @@ HANGAR_LOG_FORMAT: json
 	}{
 		{"addr", "WEB_SERVER_ADDRESS", "WEB_SERVER_ADDRESS", ":1", ":2", ":1", ":2", "0.0.0.0:3"},
 		{"addr", "PORT", "WEB_SERVER_ADDRESS", ":1", "2", ":1", ":2", "0.0.0.0:3"},
+		{"admin-addr", "HANGAR_ADMIN_ADDR", "HANGAR_ADMIN_ADDR", "off", ":2", "off", ":2", "localhost:3"},
 		{"data", "HANGAR_DATA", "HANGAR_DATA", "a", "b", "a", "b", "file-data"},
 		{"orders-db", "POSTGRES_URI", "DB_URIS.orders:Base", "postgres://u:secret@flag/db", "postgresql://u:secret@env/db",
 			"postgres://u:***@flag/db", "postgresql://u:***@env/db", "postgresql+psycopg2://u:***@file/orders"},
@@ -84,6 +103,15 @@ HANGAR_LOG_FORMAT: json
 		{"image-root", "PRODUCT_IMAGE_ROOT", "PRODUCT_IMAGE_ROOT", "http://flag/", "https://env", "http://flag/", "https://env", "http://file/images"},
 		{"workers", "MAX_WORKERS", "max_workers", "1", "2", "1", "2", "3"},
 		{"max-requests", "HANGAR_MAX_REQUESTS", "HANGAR_MAX_REQUESTS", "1", "2", "1", "2", "3"},
+		{"console", "HANGAR_CONSOLE", "HANGAR_CONSOLE", "on", "off", "on", "off", "off"},
+		{"cors-origins", "HANGAR_CORS_ORIGINS", "HANGAR_CORS_ORIGINS", "*", "https://env.example", "*", "https://env.example",
+			"https://file.example, http://localhost:3000"},
+		{"cache", "HANGAR_CACHE", "HANGAR_CACHE", "off", "ttl", "off", "ttl", "redis"},
+		{"cache-ttl", "HANGAR_CACHE_TTL", "HANGAR_CACHE_TTL", "1s", "2s", "1s", "2s", "3s"},
+		{"cache-stock-age", "HANGAR_CACHE_STOCK_AGE", "HANGAR_CACHE_STOCK_AGE", "1s", "0s", "1s", "0s", "3s"},
+		{"cache-size", "HANGAR_CACHE_SIZE", "HANGAR_CACHE_SIZE", "1", "2", "1", "2", "3"},
+		{"cache-redis", "HANGAR_CACHE_REDIS", "HANGAR_CACHE_REDIS", "redis://flag/1", "redis://:secret@env/1",
+			"redis://flag/1", "redis://:***@env/1", "redis://:***@file/1"},
 		{"log-level", "HANGAR_LOG_LEVEL", "HANGAR_LOG_LEVEL", "debug", "warn", "debug", "warn", "error"},
 		{"log-format", "HANGAR_LOG_FORMAT", "HANGAR_LOG_FORMAT", "text", "text", "text", "text", "json"},
 	} {
@@ -216,10 +244,17 @@ func TestMalformedValues(t *testing.T) {
 		{"PORT", environment{"PORT": "http"}, nil, "", `addr is "http" (environment PORT), want a port`},
 		{"data", nil, []string{"--data", ""}, "", `data is "" (flag --data), want a folder`},
 		{"level", environment{"HANGAR_LOG_LEVEL": "loud"}, nil, "", `log-level is "loud" (environment HANGAR_LOG_LEVEL), want debug, info, warn or error`},
-		{"format", nil, nil, "HANGAR_LOG_FORMAT: xml", `log-format is "xml" (file FILE HANGAR_LOG_FORMAT), want text or json`},
+		{"format", nil, nil, "HANGAR_LOG_FORMAT: xml", `log-format is "xml" (file FILE HANGAR_LOG_FORMAT), want auto, text or json`},
 		{"workers", nil, nil, "max_workers: 0", `workers is "0" (file FILE max_workers), want a number from 1 on`},
 		{"workers no number", environment{"MAX_WORKERS": "many"}, nil, "", `workers is "many" (environment MAX_WORKERS)`},
+		{"cache", nil, nil, "HANGAR_CACHE: memcached", `cache is "memcached" (file FILE HANGAR_CACHE), want off, ttl or redis`},
+		{"cache-ttl", nil, []string{"--cache-ttl", "0s"}, "", `cache-ttl is "0s" (flag --cache-ttl), want a time such as 500ms or 10s`},
+		{"cache-stock-age", nil, []string{"--cache-stock-age", "5"}, "", `cache-stock-age is "5" (flag --cache-stock-age), want a time such as`},
+		{"console", nil, []string{"--console", "yes"}, "", `console is "yes" (flag --console), want on or off`},
 		{"max-requests", environment{"HANGAR_MAX_REQUESTS": "0"}, nil, "", `max-requests is "0" (environment HANGAR_MAX_REQUESTS), want a number from 1 on`},
+		{"an origin with a path", environment{"HANGAR_CORS_ORIGINS": "https://a.b, https://shop.example/"}, nil, "",
+			`cors-origins is "https://a.b, https://shop.example/" (environment HANGAR_CORS_ORIGINS), ` +
+				`want origins such as https://shop.example, separated by commas, or * for all: "https://shop.example/" has more than scheme, host and port`},
 		{"image root without host", nil, []string{"--image-root", "images"}, "", `image-root is "images" (flag --image-root), want a URL`},
 		{"image root's scheme", nil, []string{"--image-root", "ftp://x"}, "", `image-root is "ftp://x"`},
 		{"orders of another scheme", environment{"POSTGRES_URI": "mysql://u:secret@x/db"}, nil, "", `orders-db is "mysql://u:***@x/db" (environment POSTGRES_URI), want a URL that begins with postgres://`},

@@ -231,9 +231,25 @@ func TestDrainTellsLoadBalancersFirst(t *testing.T) {
 			t.Fatalf("GET /readyz while draining: %d %s, want 503 in the end", status, answer)
 		}
 	}
-	for _, path := range []string{"/livez", "/products"} {
-		if status, answer := request(t, "GET", url+path, ""); status != 200 {
-			t.Errorf("GET %s while load balancers act: %d %s, want 200", path, status, answer)
+	// Whoever connects in the second that follows is served, however long that takes.
+	paths := []string{"/livez", "/products"}
+	conns := make([]net.Conn, len(paths))
+	for i := range conns {
+		var err error
+		if conns[i], err = net.Dial("tcp", c.addr); err != nil {
+			t.Fatalf("connect while load balancers act: %v", err)
+		}
+		defer conns[i].Close()
+	}
+	for i, path := range paths {
+		fmt.Fprintf(conns[i], "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+		resp, err := http.ReadResponse(bufio.NewReader(conns[i]), nil)
+		if err != nil {
+			t.Fatalf("GET %s while load balancers act: %v", path, err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 {
+			t.Errorf("GET %s while load balancers act: %s, want 200", path, resp.Status)
 		}
 	}
 	if state := c.wait(t); state.ExitCode() != 0 {

@@ -29,6 +29,7 @@ func waitFor(t *testing.T, what string, met func() bool) {
 type fleet struct {
 	amqp, orders, products string // URLs
 	services               map[string]*store
+	cache                  []string // flags of all
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -44,10 +45,15 @@ func newFleet(t *testing.T) *fleet {
 func (f *fleet) serve(t *testing.T, names ...string) *store {
 	t.Helper()
 	args := append(names, "--amqp", f.amqp, "--orders-db", f.orders, "--products-db", f.products, "--data", "/nowhere/at/all")
+	args = append(args, f.cache...)
 	s, stdout := startServe(t, args...)
-	first, err := bufio.NewReader(stdout).ReadString('\n')
+	lines := bufio.NewReader(stdout)
+	first, err := lines.ReadString('\n')
 	if err != nil {
 		t.Fatalf("serve %v exited with %d before it served: %s", names, s.stop(), s.stderr)
+	}
+	if len(names) < len(services) {
+		s.admin = readAdmin(t, lines)
 	}
 	go io.Copy(io.Discard, stdout) // ends with the process
 	s.url = strings.TrimSpace(strings.TrimPrefix(first, "hangar serves "))
@@ -88,7 +94,7 @@ func TestFleetSmokeAndDrain(t *testing.T) {
 		if code := s.stop(); code != 0 {
 			t.Errorf("serve %s exited with %d: %s", name, code, s.stderr)
 		}
-		if log := s.stderr.String(); strings.Contains(log, "status=500") || strings.Contains(log, "a call failed") {
+		if log := s.stderr.String(); strings.Contains(log, `"status":500`) || strings.Contains(log, "a call failed") {
 			t.Errorf("the log of %s has failures:\n%s", name, log)
 		}
 	}

@@ -102,6 +102,7 @@ func rootCommand(getenv func(string) string) *cobra.Command {
 		configCommand(getenv),
 		smokeCommand(getenv),
 		rpcCommand(getenv),
+		shellCommand(getenv),
 		eventsCommand(getenv),
 		versionCommand(),
 		completionCommand(),

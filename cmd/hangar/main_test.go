@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -24,7 +26,27 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asChild) != "" {
 		main()
 	}
-	goleak.VerifyTestMain(hangartest.WithServers(m))
+	code := hangartest.WithServers(m).Run()
+	if code == 0 {
+		code = leaks()
+	}
+	os.Exit(code)
+}
+
+// leaks returns 1 if goroutines are left that do not end. What was closed a moment
+// ago may take its time, on a busy machine more than goleak has.
+func leaks() int {
+	const patience = time.Minute
+	for begin := time.Now(); ; {
+		err := goleak.Find()
+		if err == nil {
+			return 0
+		}
+		if time.Since(begin) > patience {
+			fmt.Fprintln(os.Stderr, "goroutines are left after the tests:", err)
+			return 1
+		}
+	}
 }
 
 // result is what a command did.
@@ -49,6 +71,7 @@ func hangarCommand(t *testing.T, env environment, args ...string) result {
 type store struct {
 	url    string
 	data   string
+	admin  string        // URL of the admin address; "" without one
 	stderr *bytes.Buffer // to be read after stop
 	stop   func() int    // returns the exit code; may be called again
 }
@@ -67,13 +90,18 @@ func serveStore(t *testing.T, data string, args ...string) *store {
 
 func startServe(t *testing.T, args ...string) (*store, io.Reader) {
 	t.Helper()
+	return startServeIn(t, environment{}, args...)
+}
+
+func startServeIn(t *testing.T, env environment, args ...string) (*store, io.Reader) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	stdout, out := io.Pipe()
 	s := &store{stderr: new(bytes.Buffer)}
 	exited, code := make(chan struct{}), 0
 	go func() {
 		defer close(exited)
-		code = run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...), out, s.stderr, environment{}.get)
+		code = run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...), out, s.stderr, env.get)
 		out.Close()
 	}()
 	s.stop = func() int {
@@ -83,6 +111,18 @@ func startServe(t *testing.T, args ...string) (*store, io.Reader) {
 	}
 	t.Cleanup(func() { s.stop() })
 	return s, stdout
+}
+
+// readAdmin returns the URL of the admin address that serve prints last.
+func readAdmin(t *testing.T, stdout io.Reader) string {
+	t.Helper()
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		if url, ok := strings.CutPrefix(lines.Text(), "its metrics, probes and profiles are at "); ok {
+			return url
+		}
+	}
+	t.Fatal("serve does not say where its metrics are")
+	return ""
 }
 
 // readBanner returns what serve prints; "" if it ends before.
@@ -101,11 +141,14 @@ func readBanner(t *testing.T, stdout io.Reader) (url, data string) {
 }
 
 // request sends one on a connection of its own, so that none outlives a test.
-func request(t *testing.T, method, url, body string) (status int, answer string) {
+func request(t *testing.T, method, url, body string, header ...string) (status int, answer string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
@@ -147,6 +190,7 @@ func TestExitCodes(t *testing.T) {
 		{"serve --addr", 2, "", "flag needs an argument: --addr"},
 		{"serve nonsense", 2, "", `invalid argument "nonsense"`},
 		{"serve gateway", 2, "", "orders and products"},
+		{"serve --admin-addr on", 2, "", `admin-addr is "on" (flag --admin-addr), want HOST:PORT, such as 127.0.0.1:8001, or off`},
 		{"serve --addr 8000", 2, "", `addr is "8000" (flag --addr), want HOST:PORT`},
 		{"config more", 2, "", "more"},
 		{"config --config " + missing, 2, "", "missing.yml"},
@@ -159,6 +203,10 @@ func TestExitCodes(t *testing.T) {
 		{"rpc", 2, "", "arg(s)"},
 		{"rpc products.get x", 2, "", "there is no message broker to ask; name one with --amqp or AMQP_URI"},
 		{"rpc products --amqp amqp://127.0.0.1:1", 2, "", `"products" is no method, such as products.get`},
+		{"shell --help", 0, "n.rpc.products.get", ""},
+		{"shell", 2, "", "a store that is one process has none: ask it over HTTP"},
+		{"shell products.list", 2, "", "unknown command"},
+		{"shell --timeout 1m --amqp amqp://127.0.0.1:1", 2, "", "timeout is 1m0s, want more than 0s and at most 30s"},
 		{"events orders", 2, "", "arg(s)"},
 		{"events orders order_created", 2, "", "there is no message broker to ask"},
 		{"events --help", 0, "hangar events replay", ""},

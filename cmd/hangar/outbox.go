@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,20 +22,23 @@ const outboxName = "orders.outbox"
 const databasePatience = 10 * time.Second
 
 // parkedInOutbox are the events that are parked in the orders' database.
-type parkedInOutbox struct{ store orderStore }
+type parkedInOutbox struct {
+	store orders.Store
+	io.Closer
+}
 
 // openOutbox opens the orders' database, beside the store that may be running on
 // it. It returns nil if there is none.
 func openOutbox(ctx context.Context, c *Config, log *slog.Logger) (*parkedInOutbox, error) {
 	if c.OrdersDB == "" {
-		store, err := sqlite.OpenOrdersBeside(ctx, filepath.Join(c.Data, "orders.db"))
+		file, err := sqlite.OpenBeside(ctx, filePath(c))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		return &parkedInOutbox{store}, nil
+		return &parkedInOutbox{file.Orders, file}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, databasePatience)
 	defer cancel()
@@ -43,7 +46,7 @@ func openOutbox(ctx context.Context, c *Config, log *slog.Logger) (*parkedInOutb
 	if err != nil {
 		return nil, err
 	}
-	return &parkedInOutbox{store}, nil
+	return &parkedInOutbox{store, store}, nil
 }
 
 func (p *parkedInOutbox) list(ctx context.Context, most int) ([]parkedEvent, int, error) {

@@ -18,7 +18,7 @@ func TestParkedInTheOutbox(t *testing.T) {
 		t.Errorf("events parked without a store exited with %d: %q, want %d and the folder", got.code, got.stderr, exitUsage)
 	}
 	serveStore(t, data).stop()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "orders.db"))
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "hangar.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -168,7 +168,7 @@ func withParked(cmd *cobra.Command, getenv func(string) string, args []string, d
 			return err
 		}
 		if p != nil {
-			defer p.store.Close()
+			defer p.Close()
 			outbox = append(outbox, parkedSource{outboxName, p})
 		}
 	}

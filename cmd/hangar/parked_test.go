@@ -18,7 +18,8 @@ import (
 
 const orderCreatedQueue = "evt-orders-order_created--products.handle_order_created"
 
-// publishEvent publishes an event of the orders service as any other may.
+// publishEvent publishes an event of the orders service as any other may, as soon
+// as there is a queue for it.
 func publishEvent(t *testing.T, url, body string) {
 	t.Helper()
 	conn, err := amqp.Dial(url)
@@ -26,13 +27,20 @@ func publishEvent(t *testing.T, url, body string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	ch, err := conn.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ch.Publish("orders.events", "order_created", true, false, amqp.Publishing{ContentType: "application/json", Body: []byte(body)}); err != nil {
-		t.Fatal(err)
-	}
+	waitFor(t, "a queue for the event", func() bool {
+		ch, err := conn.Channel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ch.Close() // says no more than that it is closed, if there is no exchange
+		if err := ch.Confirm(false); err != nil {
+			t.Fatal(err)
+		}
+		returned := ch.NotifyReturn(make(chan amqp.Return, 1))
+		message := amqp.Publishing{ContentType: "application/json", Body: []byte(body)}
+		confirmed, err := ch.PublishWithDeferredConfirm("orders.events", "order_created", true, false, message)
+		return err == nil && confirmed.Wait() && len(returned) == 0
+	})
 }
 
 func TestParkedAndReplayCommands(t *testing.T) {

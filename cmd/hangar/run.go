@@ -26,6 +26,7 @@ const (
 const (
 	stopTimeout   = 5 * time.Second // of a part that has nothing to finish
 	outboxTimeout = 3 * time.Second // of the events: they are stored, and may wait for the next start
+	tracesTimeout = 2 * time.Second // of the last traces, of which some may be lost
 )
 
 // running is a process in stages, each of which needs those below it.
@@ -78,22 +79,28 @@ func (p *process) drain(ctx context.Context, r *running, listener *listener) err
 	left := func(most, reserve time.Duration) time.Duration {
 		return min(most, time.Until(deadline.Add(-reserve)))
 	}
-	var errs []error
-	if p.server != nil {
-		errs = append(errs, p.drainRequests(ctx, r.requests, listener, deadline.Add(-afterRequests)))
-	}
+	errs := []error{p.drainRequests(ctx, r.requests, listener, deadline.Add(-afterRequests))}
 	errs = append(errs, r.calls.end(left(drainTimeout, afterCalls)))
 	errs = append(errs, r.background.end(left(stopTimeout, afterBackground)))
 	p.drainOutbox(ctx, left(outboxTimeout, afterOutbox))
 	errs = append(errs, r.callers.end(left(stopTimeout, afterCallers)))
 	errs = append(errs, r.transport.end(left(stopTimeout, afterTransport)))
-	closing := startStage(ctx, make(chan struct{}, 1), []task{func(context.Context) error { return p.stores.close() }})
-	return errors.Join(append(errs, closing.end(left(stopTimeout, 0)))...)
+	last := left(stopTimeout, 0)
+	closing := startStage(ctx, make(chan struct{}, 1), []task{
+		func(context.Context) error { return p.stores.close() },
+		func(ctx context.Context) error { return p.sendTraces(ctx, min(tracesTimeout, last*9/10)) },
+	})
+	return errors.Join(append(errs, closing.end(last))...)
 }
 
 // drainRequests first lets load balancers and clients go elsewhere, while it
-// still serves them, then accepts no more, and finishes what it has.
+// still serves them, then accepts no more, and finishes what it has. Without a
+// gateway there are none, and it only says that it ends.
 func (p *process) drainRequests(ctx context.Context, accepting *stage, listener *listener, deadline time.Time) error {
+	if p.server == nil {
+		p.readiness.Refuse()
+		return nil
+	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	p.clients.ask()

@@ -2,16 +2,19 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"hangar/gateway"
 )
 
 // slowStore takes long to close.
-type slowStore struct{ orderStore }
+type slowStore struct{}
 
 func (slowStore) Close() error {
 	time.Sleep(time.Hour)
@@ -39,7 +42,8 @@ func TestDrainEndsInTimeWhateverHangs(t *testing.T) {
 			background: hang("background"),
 			callers:    hang("callers"),
 			transport:  hang("transport"),
-			stores:     &stores{orders: slowStore{}},
+			readiness:  new(gateway.Readiness),
+			stores:     &stores{open: []io.Closer{slowStore{}}},
 			log:        slog.New(slog.DiscardHandler),
 		}
 		drained, drain := context.WithCancel(t.Context())

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"hangar/tracing/otlp"
 )
 
 // services are what a process can serve.
@@ -30,7 +32,9 @@ in Redis where a URL says so. A broker or a database that is not there yet is
 waited for.
 
 GET /livez on the gateway's port is answered as long as the process serves,
-GET /readyz with 200 as long as it wants requests.
+GET /readyz with 200 as long as it wants requests, and with the state of what it
+needs. GET /metrics is for Prometheus. With --admin-addr, which services apart have
+by themselves, it is there instead, with /debug/pprof/ and the two others too.
 
 A signal to end (Ctrl-C, SIGTERM) finishes what was accepted first, within 25 s;
 a second one ends it at once. If anybody has asked for /readyz in the 30 s
@@ -50,19 +54,21 @@ not begun go back to their queue, for another process.`,
 		if err != nil {
 			return err
 		}
-		log := c.logger(cmd.ErrOrStderr())
-		return serve(cmd.Context(), c, args, cmd.OutOrStdout(), log)
+		lines := newLines(cmd.ErrOrStderr())
+		defer lines.gather()()
+		log := slog.New(prompt{c.logger(lines).Handler(), lines})
+		return serve(cmd.Context(), c, args, cmd.OutOrStdout(), getenv, log)
 	}
 	return cmd
 }
 
 // serve serves until ctx is done. It writes to out what and where, before it
 // begins.
-func serve(ctx context.Context, c *Config, names []string, out io.Writer, log *slog.Logger) error {
+func serve(ctx context.Context, c *Config, names []string, out io.Writer, getenv func(string) string, log *slog.Logger) error {
 	if len(names) == 0 {
 		names = services[:]
 	}
-	if err := checkServices(c, names); err != nil {
+	if err := errors.Join(checkServices(c, names), checkCache(c)); err != nil {
 		return err
 	}
 	if c.Workers > 0 && c.AMQP == "" {
@@ -77,6 +83,12 @@ func serve(ctx context.Context, c *Config, names []string, out io.Writer, log *s
 		}
 		defer listener.Close() // once more after the server did, which is harmless
 	}
+	monitor := newMonitor(names, log)
+	admin, err := startAdmin(ctx, c, names, monitor, log)
+	if err != nil {
+		return err
+	}
+	defer admin.stop()
 	stores, err := openStores(ctx, c, names, log)
 	if ctx.Err() != nil && err != nil { // told to end while it waited for a database
 		log.Info("ended before it served", "error", err)
@@ -85,11 +97,13 @@ func serve(ctx context.Context, c *Config, names []string, out io.Writer, log *s
 	if err != nil {
 		return err
 	}
-	p, err := newProcess(c, names, stores, log)
+	monitor.traces = otlp.Start(ctx, traceName(names), version(), getenv, log)
+	p, err := newProcess(c, names, stores, monitor, log)
 	if err == nil {
-		_, err = io.WriteString(out, banner(c, names, listener))
+		_, err = io.WriteString(out, banner(c, names, listener)+admin.banner())
 	}
 	if err != nil {
+		monitor.traces.Shutdown(ctx)
 		return errors.Join(err, stores.close())
 	}
 	return p.run(ctx, listener)
@@ -126,22 +140,32 @@ func banner(c *Config, names []string, listener *listener) string {
 	if c.ProductsDB != "" && slices.Contains(names, "products") {
 		fmt.Fprintf(&b, "its products are in %s\n", mask(c.ProductsDB))
 	}
-	if keptInFiles(c, names) {
+	if keptInFile(c, names) {
 		fmt.Fprintf(&b, "its data is in %s\n", c.Data)
 	}
 	return b.String()
 }
 
 func listen(ctx context.Context, c *Config) (*listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s (%s) is in use by another program; stop that, or listen elsewhere with --addr "+
-			"(port 0 is any free one)", c.Addr, c.Origins["addr"].Source)
-	}
+	l, err := listenOn(ctx, c, "addr", c.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s (%s): %w", c.Addr, c.Origins["addr"].Source, err)
+		return nil, err
 	}
 	return &listener{TCPListener: l.(*net.TCPListener)}, nil
+}
+
+// listenOn listens on the address that a setting names.
+func listenOn(ctx context.Context, c *Config, setting, addr string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	source := c.Origins[setting].Source
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s (%s) is in use by another program; stop that, or listen elsewhere with --%s "+
+			"(port 0 is any free one)", addr, source, setting)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s (%s): %w", addr, source, err)
+	}
+	return l, nil
 }
 
 // servedURL returns an address as something to click on.

@@ -85,7 +85,7 @@ func TestOrdersAreRefusedWhileTooManyEventsWait(t *testing.T) {
 	data := t.TempDir()
 	s := serveStore(t, data)
 	s.stop()
-	execSQL(t, filepath.Join(data, "orders.db"), `INSERT INTO outbox (id, type, payload) VALUES
+	execSQL(t, filepath.Join(data, "hangar.db"), `INSERT INTO outbox (id, type, payload) VALUES
 		(1, 'order_created', '{"order": {"id": 1}}'), (1000001, 'order_created', '{"order": {"id": 2}}')`)
 	s = serveStore(t, data, "--amqp", "amqp://127.0.0.1:1")
 	const product = `{"id": "x", "title": "X", "passenger_capacity": 1, "maximum_speed": 1, "in_stock": 1000000}`
@@ -138,7 +138,7 @@ func TestFileThatIsNotOurs(t *testing.T) {
 	}
 	s := serveStore(t, t.TempDir())
 	s.stop()
-	newer := filepath.Join(s.data, "orders.db")
+	newer := filepath.Join(s.data, "hangar.db")
 	execSQL(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
 	fromNewer, err := os.ReadFile(newer)
 	if err != nil {
@@ -149,11 +149,10 @@ func TestFileThatIsNotOurs(t *testing.T) {
 		content    []byte
 		want       string
 	}{
-		{"text", "orders.db", []byte(strings.Repeat("dear diary, ", 100)), "not a SQLite database"},
-		{"short text", "orders.db", []byte("dear diary"), "not a SQLite database"},
-		{"another program's", "orders.db", database, "not a hangar database of orders"},
-		{"the orders where the products belong", "products.db", fromNewer, "not a hangar database of products"},
-		{"from a newer version", "orders.db", fromNewer, "comes from a newer hangar"},
+		{"text", "hangar.db", []byte(strings.Repeat("dear diary, ", 100)), "not a SQLite database"},
+		{"short text", "hangar.db", []byte("dear diary"), "not a SQLite database"},
+		{"another program's", "hangar.db", database, "not a hangar database"},
+		{"from a newer version", "hangar.db", fromNewer, "comes from a newer hangar"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			data := t.TempDir()

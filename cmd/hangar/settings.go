@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"hangar/gateway"
 	"hangar/nameko"
@@ -17,17 +18,27 @@ import (
 
 // Config is what a process runs with.
 type Config struct {
-	Addr        string // host:port; without a host all interfaces, port 0 any free one
-	Data        string // absolute path of the folder of the SQLite files
-	OrdersDB    string // URL; "" is SQLite
-	ProductsDB  string // URL; "" is SQLite
-	AMQP        string // URL; "" is calls that stay in the process
-	ImageRoot   string // URL, without a slash at its end
-	Workers     int    // calls that a service serves at once over AMQP; 0 is nameko.DefaultWorkers
-	MaxRequests int    // that the gateway works on at once; 0 is gateway.DefaultMaxRequests
+	Addr        string   // host:port; without a host all interfaces, port 0 any free one
+	AdminAddr   string   // host:port, or off; "" is the default, which depends on the services
+	Data        string   // absolute path of the folder of the SQLite file
+	OrdersDB    string   // URL; "" is SQLite
+	ProductsDB  string   // URL; "" is SQLite
+	AMQP        string   // URL; "" is calls that stay in the process
+	ImageRoot   string   // URL, without a slash at its end
+	Workers     int      // calls that a service serves at once over AMQP; 0 is nameko.DefaultWorkers
+	MaxRequests int      // that the gateway works on at once; 0 is gateway.DefaultMaxRequests
+	Console     bool     // the gateway serves the web console
+	CORSOrigins []string // see gateway.ParseOrigins
 	Messaging   messaging
-	LogLevel    slog.Level
-	LogFormat   string // text or json
+
+	Cache         string        // off, ttl or redis
+	CacheSize     int           // entries of up to 1 KiB, of orders and of products each
+	CacheTTL      time.Duration // above 0
+	CacheStockAge time.Duration // 0 reads products through
+	CacheRedis    string        // URL; "" unless Cache is redis
+
+	LogLevel  slog.Level
+	LogFormat string // text, json, or auto: text on a terminal
 
 	Origins     map[string]Origin // by the setting's name
 	File        string            // path of the configuration file; "" is none
@@ -70,11 +81,19 @@ func settings() []setting {
 			set:      func(c *Config, v string) (err error) { c.Addr, err = parseAddr(v); return err },
 		},
 		{
+			name:  "admin-addr",
+			env:   []variable{{name: "HANGAR_ADMIN_ADDR"}},
+			key:   []string{"HANGAR_ADMIN_ADDR"},
+			unset: "off with all services in one process, else " + defaultAdminAddr,
+			usage: "`HOST:PORT` of metrics, probes and profiles, or off; port 0 is any free one",
+			set:   func(c *Config, v string) (err error) { c.AdminAddr, err = parseAdminAddr(v); return err },
+		},
+		{
 			name:     "data",
 			env:      []variable{{name: "HANGAR_DATA"}},
 			key:      []string{"HANGAR_DATA"},
 			fallback: "hangar-data",
-			usage:    "`FOLDER` of the SQLite files",
+			usage:    "`FOLDER` of the SQLite file",
 			set:      func(c *Config, v string) (err error) { c.Data, err = parseFolder(v); return err },
 			isPath:   true,
 		},
@@ -136,6 +155,65 @@ func settings() []setting {
 			set:   func(c *Config, v string) (err error) { c.MaxRequests, err = parseCount(v); return err },
 		},
 		{
+			name:     "console",
+			env:      []variable{{name: "HANGAR_CONSOLE"}},
+			key:      []string{"HANGAR_CONSOLE"},
+			fallback: "on",
+			usage:    "`WHETHER` the gateway serves the web console at /console/: on or off",
+			set:      func(c *Config, v string) (err error) { c.Console, err = parseSwitch(v); return err },
+		},
+		{
+			name:  "cors-origins",
+			env:   []variable{{name: "HANGAR_CORS_ORIGINS"}},
+			key:   []string{"HANGAR_CORS_ORIGINS"},
+			unset: "none",
+			usage: "`ORIGINS` whose pages may use the API, such as https://shop.example, separated by commas; * is all",
+			set:   func(c *Config, v string) (err error) { c.CORSOrigins, err = parseOrigins(v); return err },
+		},
+		{
+			name:     "cache",
+			env:      []variable{{name: "HANGAR_CACHE"}},
+			key:      []string{"HANGAR_CACHE"},
+			fallback: "off",
+			usage:    "`WHERE` the gateway keeps orders and products that it has read: off, ttl (in the process) or redis",
+			set:      func(c *Config, v string) (err error) { c.Cache, err = parseCache(v); return err },
+		},
+		{
+			name:     "cache-ttl",
+			env:      []variable{{name: "HANGAR_CACHE_TTL"}},
+			key:      []string{"HANGAR_CACHE_TTL"},
+			fallback: "10s",
+			usage:    "`TIME` that the cache keeps something at most",
+			set:      func(c *Config, v string) (err error) { c.CacheTTL, err = parseTime(v, 1); return err },
+		},
+		{
+			name:     "cache-stock-age",
+			env:      []variable{{name: "HANGAR_CACHE_STOCK_AGE"}},
+			key:      []string{"HANGAR_CACHE_STOCK_AGE"},
+			fallback: "0s",
+			usage:    "`TIME` by which the stock that is shown may be old; 0s does not cache products",
+			set:      func(c *Config, v string) (err error) { c.CacheStockAge, err = parseTime(v, 0); return err },
+		},
+		{
+			name:     "cache-size",
+			env:      []variable{{name: "HANGAR_CACHE_SIZE"}},
+			key:      []string{"HANGAR_CACHE_SIZE"},
+			fallback: "10000",
+			usage:    "`NUMBER` of orders, and of products, of up to 1 KiB that --cache ttl keeps",
+			set:      func(c *Config, v string) (err error) { c.CacheSize, err = parseCount(v); return err },
+		},
+		{
+			name:  "cache-redis",
+			env:   []variable{{name: "HANGAR_CACHE_REDIS"}},
+			key:   []string{"HANGAR_CACHE_REDIS"},
+			unset: "none",
+			usage: "`URL` of the database of --cache redis, redis://host:port/db",
+			set: func(c *Config, v string) (err error) {
+				c.CacheRedis, err = parseURL(v, "redis", "rediss", "unix")
+				return err
+			},
+		},
+		{
 			name:     "log-level",
 			env:      []variable{{name: "HANGAR_LOG_LEVEL"}},
 			key:      []string{"HANGAR_LOG_LEVEL"},
@@ -147,8 +225,8 @@ func settings() []setting {
 			name:     "log-format",
 			env:      []variable{{name: "HANGAR_LOG_FORMAT"}},
 			key:      []string{"HANGAR_LOG_FORMAT"},
-			fallback: "text",
-			usage:    "`FORMAT` of the log: text or json",
+			fallback: "auto",
+			usage:    "`FORMAT` of the log: text, json, or auto, which is text on a terminal and JSON elsewhere",
 			set:      func(c *Config, v string) (err error) { c.LogFormat, err = parseFormat(v); return err },
 		},
 	}
@@ -194,6 +272,16 @@ func parseAddr(text string) (string, error) {
 	return text, nil
 }
 
+func parseAdminAddr(text string) (string, error) {
+	if text == "" || text == adminOff {
+		return text, nil
+	}
+	if _, err := parseAddr(text); err != nil {
+		return "", errors.New("HOST:PORT, such as 127.0.0.1:8001, or off")
+	}
+	return text, nil
+}
+
 func parseFolder(text string) (string, error) {
 	if text == "" {
 		return "", errors.New("a folder")
@@ -234,6 +322,38 @@ func parseCount(text string) (int, error) {
 	return n, nil
 }
 
+func parseSwitch(text string) (bool, error) {
+	if text != "on" && text != "off" {
+		return false, errors.New("on or off")
+	}
+	return text == "on", nil
+}
+
+func parseOrigins(text string) ([]string, error) {
+	origins, err := gateway.ParseOrigins(text)
+	if err != nil {
+		return nil, fmt.Errorf("origins such as https://shop.example, separated by commas, or * for all: %w", err)
+	}
+	return origins, nil
+}
+
+func parseCache(text string) (string, error) {
+	switch text {
+	case "off", "ttl", "redis":
+		return text, nil
+	}
+	return "", errors.New("off, ttl or redis")
+}
+
+// parseTime reads a length of time, from least on.
+func parseTime(text string, least time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < least || d > 24*time.Hour {
+		return 0, errors.New("a time such as 500ms or 10s, up to 24h")
+	}
+	return d, nil
+}
+
 func parseLevel(text string) (slog.Level, error) {
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
@@ -246,8 +366,9 @@ func parseLevel(text string) (slog.Level, error) {
 }
 
 func parseFormat(text string) (string, error) {
-	if text != "text" && text != "json" {
-		return "", errors.New("text or json")
+	switch text {
+	case "auto", "text", "json":
+		return text, nil
 	}
-	return text, nil
+	return "", errors.New("auto, text or json")
 }

@@ -1,8 +1,8 @@
--- ARGV: the id after which to begin, and a limit. Returns others as it is and as
+-- ARGV: the first id and the last, as ZRANGEBYLEX has them, and a limit. Returns others as it is and as
 -- it was noted (nil: never), how many ids were looked at and the last of them,
 -- and then id, title, passenger_capacity, maximum_speed and in_stock of each
 -- product, with nil for what it lacks.
-local ids = redis.call('ZRANGEBYLEX', KEYS[1], '(' .. ARGV[1], '+', 'LIMIT', 0, ARGV[2])
+local ids = redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])
 local page = {0, redis.call('GET', KEYS[2]), #ids, ids[#ids] or ''}
 for _, id in ipairs(ids) do
   local key = 'products:' .. id

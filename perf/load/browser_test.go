@@ -1,0 +1,54 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"hangar/hangartest/browser"
+)
+
+// TestPagesInABrowser draws each page, of texts that try to be HTML, in Chromium.
+func TestPagesInABrowser(t *testing.T) {
+	run := hostileRun()
+	running := run
+	running.Ended = ""
+	live, err := serveLive(func() summary { return running })
+	wantNil(t, err)
+	defer live.close()
+	dir := t.TempDir()
+	file := func(name string, p page) string {
+		path := filepath.Join(dir, name)
+		wantNil(t, writePage(path, p))
+		return path
+	}
+	for _, test := range []struct {
+		name, origin, path string
+		charts             int
+		want               string
+	}{
+		{"report", "file://", file("report.html", reportPage(hostile, run)), 3, ": missed"},
+		{"live", "http://" + live.address, "/", 3, "Running: "},
+		{"comparison", "file://", file("compare.html", comparePage(hostile, run, run)), 3, "× 1.00"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := browser.Open(t, test.origin)
+			p.Do(chromedp.Navigate(test.origin+test.path), chromedp.WaitReady("main canvas", chromedp.AtLeast(test.charts)))
+			body := browser.Run(p, chromedp.OuterHTML("main"))
+			if n := strings.Count(body, "<canvas"); n != test.charts {
+				t.Errorf("%d charts, want %d", n, test.charts)
+			}
+			if strings.Contains(body, "<img") || strings.Contains(body, "<script") {
+				t.Error("a text has become an element")
+			}
+			for _, want := range []string{test.want, "&lt;img src=x"} {
+				if !strings.Contains(body, want) {
+					t.Errorf("the page does not show %q:\n%s", want, body)
+				}
+			}
+			p.Screenshot("drawn")
+		})
+	}
+}

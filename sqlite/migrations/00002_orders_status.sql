@@ -1,0 +1,2 @@
+-- +goose Up
+CREATE INDEX orders_status ON orders (status); -- and by id, as each index is
