@@ -306,9 +306,14 @@ func TestMask(t *testing.T) {
 		"amqp://u:s://e@cr@host":                "amqp://u:***@host",
 		"postgres://h/db?password=secret&a=b":   "postgres://h/db?password=***&a=b",
 		"postgres://h/db?a=b&sslpassword=s%20e": "postgres://h/db?a=b&sslpassword=***",
+		"postgres://h/db?password=se#cret":      "postgres://h/db?password=***",
+		"&://=:secret@token=":                   "&:***@token=***",
 	} {
 		if got := mask(text); got != want {
 			t.Errorf("mask(%q) = %q, want %q", text, got, want)
+		}
+		if again := mask(want); again != want {
+			t.Errorf("mask(%q) = %q, which is masked", want, again)
 		}
 	}
 }

@@ -121,6 +121,7 @@ func FuzzMask(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"amqp", "guest", "localhost:5672/"}, {"postgresql+psycopg2", "", "h/d?sslmode=disable&password=x"}, {"redis", "a@b", "h:1@2/0"},
 		{"x", "u?password=", "h;token=1"}, {"", "u", ""}, {"a", "u:v", "h#f"}, {"a", "u/", "h"},
+		{"&", "=", "token="},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
