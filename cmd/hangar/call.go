@@ -99,7 +99,8 @@ func resultOf(ctx context.Context, client *nameko.Client, call nameko.Call) (jso
 		return nil, err
 	}
 	var result json.RawMessage
-	return result, reply.Decode(&result)
+	err = reply.Decode(&result)
+	return result, err
 }
 
 func printIndented(out io.Writer, result json.RawMessage) error {
