@@ -245,7 +245,7 @@ func (f *fleet) checkEvents(c *counts, stored []hangar.Order) {
 // and not acknowledged is in them again by then.
 var workQueues = []string{
 	"rpc-orders", "rpc-products", eventQueue,
-	"hangar.retry-" + eventQueue + "-1000", "hangar.retry-" + eventQueue + "-5000", "hangar.retry-" + eventQueue + "-30000",
+	"hangar.retry-" + eventQueue + "-1000ms", "hangar.retry-" + eventQueue + "-5000ms", "hangar.retry-" + eventQueue + "-30000ms",
 }
 
 const eventQueue = "evt-orders-order_created--products.handle_order_created"

@@ -19,9 +19,10 @@
 // hangar_call_many; a call that is made alone is Nameko's message. A Call that is
 // Repeatable is not kept on disk on its way.
 //
-// An event whose handler fails waits in a queue of its own, hangar.retry-QUEUE-MS,
-// which leads back into the queue it came from after so many milliseconds; others
-// go past it meanwhile. After the last of Config.RetryDelays, or at once if it can
+// An event whose handler fails waits in a queue of its own, hangar.retry-QUEUE-1000ms
+// for a second, which leads back into the queue it came from; others go past it
+// meanwhile. It is a quorum queue, of RabbitMQ 3.10 or later, which lets go of an
+// event when that has arrived. After the last of Config.RetryDelays, or at once if it can
 // never be handled, it goes into the durable queue hangar.parked-QUEUE, which has
 // room for 100,000; Parked lists what is there and puts it back. Those queues are
 // made when they are first needed, and the service's own stay as Nameko declares

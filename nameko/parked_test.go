@@ -120,7 +120,7 @@ func TestParkedQueueIsFull(t *testing.T) {
 	broker := retrying(t, url, 2*time.Hour, time.Hour)
 	stop := start(t, listener(broker, func(_ context.Context, e nameko.Event) error { return nameko.ErrUnusable }))
 	announce(t, broker, `"more"`, `"and more"`)
-	eventually(t, "what does not fit waits", func() bool { return messages(t, url, "hangar.retry-"+failQueue+"-7200000") == 2 })
+	eventually(t, "what does not fit waits", func() bool { return messages(t, url, "hangar.retry-"+failQueue+"-7200000ms") == 2 })
 	stop()
 	eventually(t, "nothing is left", func() bool { return isDone(t, url, failQueue) })
 	if n := messages(t, url, parkedQueue); n != 100_000 {

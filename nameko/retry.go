@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -51,7 +50,7 @@ func checkDelays(delays []time.Duration) error {
 // retryQueue is where events of a queue wait that are tried again after so long.
 // It has one length of time, so that none waits behind another that has longer.
 func retryQueue(queue string, delay time.Duration) string {
-	return queueFor("hangar.retry-", queue, "-"+strconv.FormatInt(delay.Milliseconds(), 10))
+	return queueFor("hangar.retry-", queue, fmt.Sprintf("-%dms", delay.Milliseconds()))
 }
 
 // parkedQueue is where events of a queue are kept that are not tried again.
@@ -67,8 +66,13 @@ func queueFor(before, queue, after string) string {
 	return before + queue + after
 }
 
+// retryArgs asks for a quorum queue, which keeps a message until it has arrived in the
+// queue that it goes back to. A classic queue lets go of it as it is sent there, and
+// it is in neither if the broker dies just then.
 func retryArgs(queue string, delay time.Duration) amqp.Table {
 	return amqp.Table{
+		"x-queue-type":              "quorum",
+		"x-dead-letter-strategy":    "at-least-once",
 		"x-max-length":              int64(maxParked),
 		"x-overflow":                "reject-publish",
 		"x-message-ttl":             delay.Milliseconds(),

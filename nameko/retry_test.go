@@ -122,9 +122,9 @@ func TestFailedEventIsTriedAgainAndParked(t *testing.T) {
 	// Each delay has its queue, which leads back; the service's own has no arguments.
 	ch := dial(t, url)
 	for _, delay := range quickly() {
-		_, err := ch.QueueDeclare(fmt.Sprintf("hangar.retry-%s-%d", failQueue, delay.Milliseconds()), true, false, false, false, amqp.Table{
+		_, err := ch.QueueDeclare(fmt.Sprintf("hangar.retry-%s-%dms", failQueue, delay.Milliseconds()), true, false, false, false, amqp.Table{
 			"x-message-ttl": delay.Milliseconds(), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": failQueue,
-			"x-max-length": int64(100_000), "x-overflow": "reject-publish",
+			"x-queue-type": "quorum", "x-dead-letter-strategy": "at-least-once", "x-max-length": int64(100_000), "x-overflow": "reject-publish",
 		})
 		must(t, err)
 	}
@@ -163,7 +163,7 @@ func TestFailedEventDoesNotBlockOthers(t *testing.T) {
 		}
 	}
 	eventually(t, "nothing is left in the queue", func() bool { return isDone(t, url, failQueue) })
-	if waiting := messages(t, url, "hangar.retry-"+failQueue+"-3600000"); waiting != 2 {
+	if waiting := messages(t, url, "hangar.retry-"+failQueue+"-3600000ms"); waiting != 2 {
 		t.Errorf("%d events wait to be tried again, want 2", waiting)
 	}
 }
@@ -324,7 +324,7 @@ func TestHeadersOfFailuresThatMakeNoSense(t *testing.T) {
 	if got := parked(t, broker, 1)[0]; got.Tries < 1 {
 		t.Errorf("parked after %d tries, want a number", got.Tries)
 	}
-	eventually(t, "the others wait", func() bool { return messages(t, url, "hangar.retry-"+failQueue+"-3600000") == 7 })
+	eventually(t, "the others wait", func() bool { return messages(t, url, "hangar.retry-"+failQueue+"-3600000ms") == 7 })
 }
 
 // The names of queues have 255 bytes at most.
@@ -354,6 +354,7 @@ func TestBrokerKilledWhileEventsWait(t *testing.T) {
 		mu      sync.Mutex
 		handled = make(map[string]bool)
 		failed  = make(map[string]bool)
+		again   atomic.Int64 // so many tries of what has failed
 		allowed atomic.Bool
 	)
 	count := func(m map[string]bool) int { mu.Lock(); defer mu.Unlock(); return len(m) }
@@ -361,6 +362,9 @@ func TestBrokerKilledWhileEventsWait(t *testing.T) {
 	s.HandleEvent(nameko.Subscription{Source: "src", Event: "happened", Method: "m"}, func(_ context.Context, e nameko.Event) error {
 		mu.Lock()
 		defer mu.Unlock()
+		if failed[string(e.Payload)] {
+			again.Add(1)
+		}
 		if !failed[string(e.Payload)] || !allowed.Load() {
 			failed[string(e.Payload)] = true
 			return errNotNow
@@ -369,11 +373,13 @@ func TestBrokerKilledWhileEventsWait(t *testing.T) {
 		return nil
 	})
 	start(t, s)
-	const events = 100
+	const events = 300
 	for i := range events {
 		announce(t, broker, fmt.Sprint(i))
 	}
 	eventually(t, "all have failed", func() bool { return count(failed) == events })
+	begun := again.Load()
+	eventually(t, "some come back, so that others are on their way", func() bool { return again.Load() >= begun+events/10 })
 	must(t, server.Kill())
 	must(t, server.Restart(t.Context()))
 	allowed.Store(true)
@@ -387,7 +393,7 @@ func TestRetryQueueIsDeleted(t *testing.T) {
 	log := new(logged)
 	broker := newBrokerWith(t, nameko.Config{URL: url, RetryDelays: []time.Duration{time.Hour}, Log: slog.New(slog.NewTextHandler(log, nil))})
 	start(t, listener(broker, func(context.Context, nameko.Event) error { return errNotNow }))
-	const waiting = "hangar.retry-" + failQueue + "-3600000"
+	const waiting = "hangar.retry-" + failQueue + "-3600000ms"
 	announce(t, broker, `1`)
 	eventually(t, "an event waits", func() bool { return messages(t, url, waiting) == 1 })
 	_, err := dial(t, url).QueueDelete(waiting, false, false, false)
@@ -404,7 +410,7 @@ func TestRetryQueueIsDeleted(t *testing.T) {
 // before there were such queues.
 func TestRetryQueueThatCannotBeMade(t *testing.T) {
 	url := hangartest.RabbitMQ(t)
-	_, err := dial(t, url).QueueDeclare("hangar.retry-"+failQueue+"-1", true, false, false, false, nil) // with other arguments
+	_, err := dial(t, url).QueueDeclare("hangar.retry-"+failQueue+"-1ms", true, false, false, false, nil) // with other arguments
 	must(t, err)
 	broker := retrying(t, url, time.Millisecond)
 	var tries atomic.Int64
