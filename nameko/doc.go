@@ -19,17 +19,17 @@
 // hangar_call_many; a call that is made alone is Nameko's message. A Call that is
 // Repeatable is not kept on disk on its way.
 //
-// An event whose handler fails waits in a queue of its own, hangar.retry-QUEUE-1000ms
-// for a second, which leads back into the queue it came from; others go past it
-// meanwhile. It is a quorum queue, of RabbitMQ 3.10 or later, which lets go of an
-// event when that has arrived. After the last of Config.RetryDelays, or at once if it can
-// never be handled, it goes into the durable queue hangar.parked-QUEUE, which has
-// room for 100,000; Parked lists what is there and puts it back. Those queues are
-// made when they are first needed, and the service's own stay as Nameko declares
-// them. A Python instance that shares the queue gets an event that comes again as
-// it was published, but for the headers hangar.* and RabbitMQ's x-death, which this
-// package does not pass on. What it fails at itself it drops, as ever. Whoever
-// deletes a queue deletes what waits for it.
+// An event whose handler fails waits in a queue of its own, for a second in
+// hangar.retry-QUEUE-1000ms, which leads back into the queue it came from; others
+// go past it meanwhile. It is a quorum queue, of RabbitMQ 3.10 or later, which lets
+// go of an event when that has arrived. After the last of Config.RetryDelays, or at
+// once if it can never be handled, the event goes into the durable queue
+// hangar.parked-QUEUE, which has room for 100,000; Parked lists what is there and
+// puts it back. Those queues are made when they are first needed, and the service's
+// own stay as Nameko declares them. A Python instance that shares the queue gets an
+// event that comes again as it was published, but for the headers hangar.* and
+// RabbitMQ's x-death, which this package does not pass on. What it fails at itself
+// it drops, as ever. Whoever deletes a queue deletes what waits for it.
 //
 // Its limits: JSON only, as Nameko's default has it, and RabbitMQ's dialect of
 // AMQP 0-9-1. The protocol was read from Nameko 2.14 and 3.0 with kombu 5.2 and
