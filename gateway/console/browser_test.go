@@ -207,6 +207,27 @@ func TestOrderFormSaysWhatWasTyped(t *testing.T) {
 	s.wantStock(t, "airship", 0)
 }
 
+// TestChangedFormIsWholeAtOnce looks at the form in the moment that it was exchanged:
+// a focus that moves later, or a value that is filled in later, comes in the way of
+// what is typed meanwhile.
+func TestChangedFormIsWholeAtOnce(t *testing.T) {
+	s := newShop(t)
+	p := open(t, s, "/console/new-order")
+	p.Do(typed("#line-0-price", "7"), chromedp.Evaluate[chromedp.Void](`new MutationObserver(() => {
+			const focus = document.activeElement, price = document.querySelector("#line-0-price");
+			window.found ??= [focus.id || focus.name, price.value, price.getAttribute("value")].join();
+		}).observe(document.querySelector("#main"), { childList: true }); undefined`))
+	for _, change := range []struct{ button, want string }{
+		{"[name=add]", "line-1-product,7,7"},
+		{"[value='1'][name=remove]", "add,7,7"},
+	} {
+		p.Do(chromedp.Evaluate[chromedp.Void](`window.found = undefined`), chromedp.Click(change.button), until(`window.found`))
+		if got := browser.Run(p, chromedp.Evaluate[string](`window.found`)); got != change.want {
+			t.Errorf("right after %s the focus and the price are %s, want %s", change.button, got, change.want)
+		}
+	}
+}
+
 // heldProducts restock when they are told to, however long that takes.
 type heldProducts struct {
 	hangar.ProductService

@@ -21,10 +21,11 @@ import (
 //go:embed templates static
 var files embed.FS
 
-// htmxConfig makes htmx fit for the content policy, keep no copies of pages, and
-// show answers that are errors too.
+// htmxConfig makes htmx fit for the content policy, keep no copies of pages, show
+// answers that are errors too, and finish at once what it exchanges: by default the
+// focus moves later, away from where one types meanwhile.
 const htmxConfig = `{"allowEval":false,"allowScriptTags":false,"includeIndicatorStyles":false,"historyCacheSize":0,` +
-	`"refreshOnHistoryMiss":true,"responseHandling":[{"code":".*","swap":true}]}`
+	`"refreshOnHistoryMiss":true,"defaultSettleDelay":0,"responseHandling":[{"code":".*","swap":true}]}`
 
 // page is what a request is answered with: a template with its data, or a
 // redirect.
