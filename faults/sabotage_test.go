@@ -183,5 +183,8 @@ func (f *fleet) healWhatCan(t *testing.T, r *record) *counts {
 		before = now
 		return same
 	})
-	return f.count(t, r)
+	f.end(t)
+	orderStore := f.openOrders(t)
+	defer orderStore.Close()
+	return f.count(t, r, orderStore)
 }

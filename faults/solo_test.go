@@ -48,8 +48,8 @@ func (s *solo) heal(t *testing.T, r *record) *counts {
 	return s.check(t, r)
 }
 
-// awaitSettled waits until recovery has settled what clients left, or should
-// have: then the counts say what it has not.
+// awaitSettled waits until recovery has settled what clients left, and the outbox
+// is empty, or until that should have been so: then the counts say what is left.
 func (s *solo) awaitSettled(t *testing.T) {
 	t.Helper()
 	file, err := sqlite.OpenBeside(t.Context(), filepath.Join(s.data, "hangar.db"))
@@ -58,7 +58,7 @@ func (s *solo) awaitSettled(t *testing.T) {
 	}
 	defer file.Close()
 	for began := time.Now(); time.Since(began) < drained; time.Sleep(20 * time.Millisecond) {
-		if unsettled, err := file.Orders.Unsettled(t.Context(), 0, 1); err == nil && len(unsettled) == 0 {
+		if isSettled(t, file.Orders) {
 			return
 		}
 	}
