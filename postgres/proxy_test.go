@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -24,7 +25,8 @@ const (
 // proxy is a network between a store and its server, which counts round trips.
 type proxy struct {
 	url   string
-	trips atomic.Int64
+	trips atomic.Int64 // of calls
+	told  atomic.Int64 // requests that listen to events, or tell of them
 	conns atomic.Int64 // made since the start
 	late  atomic.Int64 // by how much answers are, in nanoseconds
 	next  atomic.Int32 // a fault
@@ -82,7 +84,7 @@ func (p *proxy) serve(client net.Conn, address string) {
 			return
 		}
 		if !asking.Swap(true) {
-			p.trips.Add(1)
+			p.count(buffer[:n])
 		}
 		f := fault(p.next.Swap(int32(noFault)))
 		if f != noFault {
@@ -97,5 +99,16 @@ func (p *proxy) serve(client net.Conn, address string) {
 		if _, err := server.Write(buffer[:n]); err != nil {
 			return
 		}
+	}
+}
+
+// count counts a round trip. What tells of events, or looks whether a connection is
+// alive, comes at a time of its own, and is no call's.
+func (p *proxy) count(request []byte) {
+	switch {
+	case bytes.Contains(request, []byte("pg_notify")), bytes.Contains(request, []byte("hangar_outbox")):
+		p.told.Add(1)
+	case !bytes.Contains(request, []byte("-- ping")):
+		p.trips.Add(1)
 	}
 }
