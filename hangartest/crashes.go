@@ -203,8 +203,7 @@ func (w *world) heal(r *rapid.T) {
 		call(r)
 	}
 	w.finishRefills(r)
-	_, err := w.service.Recover(w.ctx)
-	wantNil(r, "Recover", err)
+	recoverAll(w.ctx, r, w.service)
 	wantNil(r, "Drain", w.drain())
 	for _, e := range w.events {
 		w.deliverEvent(r, e)

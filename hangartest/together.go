@@ -2,6 +2,7 @@ package hangartest
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -32,7 +33,7 @@ func TestTogether(t *testing.T, open func(t *testing.T) Stores) {
 		helpers.Go(func() {
 			relay := orders.NewRelay(stores.Orders, publish, noLog)
 			for {
-				if _, err := s.Recover(t.Context()); err != nil {
+				if _, err := s.Recover(t.Context()); err != nil && !tookTooLong(err) {
 					t.Errorf("Recover: %v, want no error", err)
 				}
 				if err := relay.Drain(t.Context()); err != nil {
@@ -53,14 +54,32 @@ func TestTogether(t *testing.T, open func(t *testing.T) Stores) {
 	close(stop)
 	helpers.Wait()
 	for _, s := range services {
-		if _, err := s.Recover(t.Context()); err != nil {
-			t.Errorf("Recover: %v, want no error", err)
-		}
+		recoverAll(t.Context(), t, s)
 	}
 	wantNil(t, "Drain", orders.NewRelay(stores.Orders, publish, noLog).Drain(t.Context()))
 	l.checkStock(t)
 	l.check(t)
 }
+
+// recoverAll has a service settle all that is left, however slow the machine. A call
+// that ended early has left an order, and the next one goes on behind that: so two in
+// a row must come to the end.
+func recoverAll(ctx context.Context, r tester, s *orders.Service) {
+	for ended := 0; ended < 2; ended++ {
+		_, err := s.Recover(ctx)
+		switch {
+		case err == nil:
+		case tookTooLong(err):
+			ended = -1
+		default:
+			r.Fatalf("Recover: %v, want no error", err)
+		}
+	}
+}
+
+// tookTooLong reports whether recovery gave up an order because the machine was busy:
+// the tests set it no time.
+func tookTooLong(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
 
 // buy is what one client does.
 func buy(t *testing.T, l *ledger, s hangar.OrderService, p hangar.ProductService, random *rand.Rand) {
