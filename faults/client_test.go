@@ -56,6 +56,9 @@ type record struct {
 	// allLeave says that no client asks again after an unknown outcome.
 	allLeave bool
 
+	// allStay says that each does, and that none cancels an order.
+	allStay bool
+
 	putIn map[string]int64 // units of each product, before any were added
 
 	mu        sync.Mutex
@@ -80,6 +83,9 @@ func (r *record) newPurchase() *purchase {
 	}
 	p := r.purchaseOf(lines...)
 	p.cancel, p.fickle = rand.IntN(4) == 0, r.allLeave || rand.IntN(4) == 0
+	if r.allStay {
+		p.cancel, p.fickle = false, false
+	}
 	return p
 }
 

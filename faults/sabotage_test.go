@@ -98,6 +98,7 @@ func (c *counts) seen() string {
 func crashed(t *testing.T, mechanism, point string) *counts {
 	s, r := startSolo(t, "HANGAR_SABOTAGE="+mechanism)
 	r.allLeave = mechanism == "recovery" // a client that asks again does what recovery would
+	r.allStay = mechanism == "key"       // so that each end meets an order that is asked for again
 	stop := r.keepBuying(t, 2000)        // many at once, so that each end meets some
 	defer stop()
 	for range 5 {
