@@ -29,6 +29,7 @@ func TestTryItOut(t *testing.T) {
 		section := "#operations-" + operation.id
 		p.Do(
 			chromedp.Click(section+" .opblock-summary-control"),
+			chromedp.WaitVisible(section+" .responses-table"), // until it is, the button stands elsewhere, and is another one
 			chromedp.Click(section+" .execute"),
 			chromedp.WaitVisible(section+" .live-responses-table .response-col_description .highlight-code"),
 		)
