@@ -228,6 +228,45 @@ func TestChangedFormIsWholeAtOnce(t *testing.T) {
 	}
 }
 
+// heldSuggestions are listed when they are told to, however long that takes.
+type heldSuggestions struct {
+	hangar.ProductService
+	prefix string
+	goOn   <-chan struct{}
+}
+
+func (h heldSuggestions) ListProducts(ctx context.Context, q hangar.ProductQuery) (hangar.Page[hangar.Product], error) {
+	if q.Prefix == h.prefix {
+		<-h.goOn
+	}
+	return h.ProductService.ListProducts(context.WithoutCancel(ctx), q)
+}
+
+// TestSuggestionsOfALineThatIsGone has an answer come when another line has its place.
+func TestSuggestionsOfALineThatIsGone(t *testing.T) {
+	s := newShop(t)
+	s.put(t, "airship", 3)
+	s.put(t, "ballon", 4)
+	goOn := make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	s.products = heldSuggestions{s.products, "airship", goOn}
+	s.serve(t)
+	t.Cleanup(release) // before the server is closed, which waits for its answers
+	p := open(t, s, "/console/new-order?product=air")
+	p.Do(chromedp.Click("[name=add]"), chromedp.WaitVisible("#line-1-product"),
+		typed("#line-1-product", "ballon"), see("Title of ballon, 4 in stock"),
+		chromedp.Evaluate[chromedp.Void](`{
+			const input = document.querySelector("#line-0-product");
+			input.addEventListener("htmx:beforeSend", () => { window.asked = input.value });
+			input.addEventListener("htmx:xhr:loadend", () => { window.answered = window.asked });
+		}`),
+		typed("#line-0-product", "airship"), until(`window.asked === "airship"`),
+		chromedp.Click("[value='0'][name=remove]"), until(`!document.querySelector("#line-1-product")`))
+	release()
+	p.Do(until(`window.answered === "airship"`), see("Title of ballon, 4 in stock"))
+	wantComplaints(t, p, "")
+}
+
 // heldProducts restock when they are told to, however long that takes.
 type heldProducts struct {
 	hangar.ProductService

@@ -30,6 +30,14 @@
     tell("The store cannot be reached", "No answer came. Try again in a moment; a form takes effect once, however often it is sent.");
   });
 
+  // What a line of a form asked for is not shown when that line has gone meanwhile:
+  // another one may have its place.
+  document.addEventListener("htmx:beforeRequest", ({ detail: { elt } }) => {
+    elt.addEventListener("htmx:beforeOnLoad", (event) => {
+      if (!elt.isConnected) { event.preventDefault(); }
+    }, { once: true });
+  });
+
   // A question that was fetched is asked in a dialog instead of on its own page.
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target === dialog && dialog.firstElementChild && !dialog.open) {
