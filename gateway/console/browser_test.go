@@ -189,6 +189,7 @@ func TestSearchFindsWhileOneTypes(t *testing.T) {
 		&& document.querySelector("#found").textContent === "2 products are shown."`)) {
 		t.Error("the page was loaded anew, or its words for those who do not see it did not change")
 	}
+	wantComplaints(t, p, "")
 }
 
 func TestOrderFormSaysWhatWasTyped(t *testing.T) {
