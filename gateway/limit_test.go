@@ -127,12 +127,30 @@ func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
 	wantStatus(200)
 }
 
-// A body that is too large to be passed over costs its connection, and no more.
+// A body that is too large to be passed over costs its connection, and no more. Here
+// it is never sent: one that is still being sent may cost its client the answer.
 func TestRefusalOfALargeBody(t *testing.T) {
 	s, _ := newFullStore(t, 1)
-	r := s.do(t, "POST", "/products", strings.Repeat("x", 900<<10))
-	if r.status != 503 {
-		t.Errorf("a large body while the gateway is full: %d, want 503", r.status)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /products HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 900<<10)
+	answers := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != 503 || !resp.Close {
+		t.Errorf("a large body while the gateway is full: %d with %v, want 503 and the end of the connection", resp.StatusCode, resp.Header)
+	}
+	if _, err := answers.ReadByte(); err != io.EOF {
+		t.Errorf("after the answer: %v, want the end of the connection", err)
 	}
 }
 
