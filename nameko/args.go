@@ -73,13 +73,11 @@ func positionalArgs(args any, body []byte) ([]any, bool) {
 }
 
 func orderedKeys(body []byte) []any {
-	var request struct {
-		Args json.RawMessage `json:"args"`
-	}
+	var request map[string]json.RawMessage // a struct's field would take Args, too
 	if json.Unmarshal(tagSpecialNumbers(body), &request) != nil {
 		return nil
 	}
-	d := json.NewDecoder(bytes.NewReader(request.Args))
+	d := json.NewDecoder(bytes.NewReader(request["args"]))
 	if _, err := d.Token(); err != nil { // the brace
 		return nil
 	}

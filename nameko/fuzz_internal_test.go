@@ -103,6 +103,7 @@ func FuzzReadArgs(f *testing.F) {
 	signature := Signature{Required: []string{"product_id", "version"}, Optional: []string{"limit"}}
 	f.Add([]byte(`{"args": ["a"], "kwargs": {"limit": 1, "version": 2}}`))
 	f.Add([]byte(`{"args": {"a": 1, "b": [{}]}, "kwargs": {}}`))
+	f.Add([]byte(`{"args": {"x": 1}, "Args": [[1, 2], [3]], "kwargs": {"version": 1}}`))
 	f.Add([]byte(`{"args": [1, 2, 3, 4], "kwargs": {}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		args, err := readArgs(body, "get", signature)
