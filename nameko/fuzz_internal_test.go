@@ -217,6 +217,7 @@ func FuzzBody(f *testing.F) {
 		{"application/json", "", []byte(`{}`)},
 		{"application/x-python-serialize", "", []byte("\x80")},
 		{"application/json;;", "zstd", nil},
+		{strings.Repeat("\U000e0001", 100), "", nil},
 	} {
 		f.Add(seed.kind, seed.compression, seed.body)
 	}
@@ -227,7 +228,7 @@ func FuzzBody(f *testing.F) {
 		}
 		got, err := bodyOf(d)
 		switch {
-		case err != nil && len(err.Error()) > 1000:
+		case err != nil && len(err.Error()) > 1100: // a hundred characters of a type, each up to \U0010ffff, and what is said of it
 			t.Fatalf("the error has %d bytes", len(err.Error()))
 		case err != nil:
 		case len(got) > maxBody:
