@@ -310,6 +310,11 @@ func FuzzHeaders(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 12, 3, 0, 0, 13, 3, 'a', '.', 'b', 0})
 	f.Add([]byte{2, 2, 0, 100, 0, 3, 0, 0, 1})
 	f.Add([]byte{7, 10, 200, 1, 2, 3, 31, 31, 31, 31, 9, 8, 7, 6, 5, 4, 3, 2, 1})
+	most := []byte{4} // headers that are just taken, and with a call id more are not
+	for range 4 {
+		most = append(append(append(most, 2, byte(len(most)), 'a', 0, 10, 0, 0, 13, 255), bytes.Repeat([]byte{'x'}, 255)...), 31)
+	}
+	f.Add(most)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		headers := table(bytes.NewReader(data), 3)
 		if left := timeLeft(headers); left > longestCall {
@@ -335,6 +340,9 @@ func FuzzHeaders(f *testing.F) {
 			if !strings.HasPrefix(name, headerPrefix) || len(name) > maxName {
 				t.Fatalf("the header %q is passed on", name)
 			}
+		}
+		if sizeOf(sent) > maxHeaders/2 {
+			return // with what was added they are more than is taken
 		}
 		again := callContextOf(b.received(context.Background(), sent)).data
 		if got, want := len(again), len(callContextOf(first).data); got != want {
