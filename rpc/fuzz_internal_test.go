@@ -75,7 +75,7 @@ func FuzzOrder(f *testing.F) {
 		`{"id": 7, "order_details": [{"id": 1, "product_id": "x", "price": "-1.005", "quantity": -2}], "version": 3, "status": "cancelled",
 		  "hold": "h", "created_at": "2026-01-02T03:04:05.678", "replayed": true}`,
 		`{"id": 99999999999999999999, "created_at": "2026-01-02 03:04:05", "version": "1"}`, `{"id": 1e3, "order_details": null, "status": 5}`,
-		`{"id": 0}`, `{}`, `null`, `[]`, `{"id": {}}`, `{"id": 1, "created_at": "9999-12-31T23:59:59-23:59", "version": 0}`,
+		`{"id": 1, "version": 1, "status": {"` + "\xff" + `": 1}}`, `{"id": 0}`, `{}`, `null`, `[]`, `{"id": {}}`, `{"id": 1, "created_at": "9999-12-31T23:59:59-23:59", "version": 0}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -118,6 +118,7 @@ func FuzzProduct(f *testing.F) {
 	}
 	f.Add([]byte(`{"id": 12, "title": null, "passenger_capacity": "101", "maximum_speed": 5.0, "in_stock": -10, "more": []}`))
 	f.Add([]byte(`{"id": true, "title": {"a": 1}, "passenger_capacity": "0x10", "maximum_speed": 9007199254740993.0, "in_stock": 1e400}`))
+	f.Add([]byte("{\"id\": [\"\xff\xff\"], \"title\": {\"\xff\": 1}}"))
 	readAProduct := func(b []byte) (hangar.Product, error) {
 		var r readProduct
 		err := json.Unmarshal(b, &r)

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -166,7 +167,7 @@ func productsOf(read []readProduct) []hangar.Product {
 	return list
 }
 
-// looseText reads a string, and of anything else its literal.
+// looseText reads a string, and of anything else its literal. Both are UTF-8.
 type looseText string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -177,7 +178,7 @@ func (t *looseText) UnmarshalJSON(data []byte) error {
 	case data[0] == '"':
 		return json.Unmarshal(data, (*string)(t))
 	}
-	*t = looseText(data)
+	*t = looseText(bytes.ToValidUTF8(data, []byte("\ufffd")))
 	return nil
 }
 
