@@ -125,6 +125,7 @@ func (s strictServices) ListOrders(_ context.Context, q hangar.OrderQuery) (hang
 // with another one, such as 500.
 var codes = map[int][]hangar.Code{
 	http.StatusBadRequest:            {hangar.BadRequest, hangar.ValidationError},
+	http.StatusForbidden:             {hangar.Forbidden},
 	http.StatusNotFound:              {hangar.NotFound, hangar.ProductNotFound, hangar.OrderNotFound},
 	http.StatusMethodNotAllowed:      {hangar.MethodNotAllowed},
 	http.StatusPreconditionFailed:    {hangar.ProductExists},
@@ -146,6 +147,7 @@ func FuzzRequests(f *testing.F) {
 		{"GET", "/orders/9223372036854775808", "", ""},
 		{"HEAD", "/products/the_odyssey", "", ""},
 		{"POST", "/products//x", "", "{}"},
+		{"POST", "/products", "Origin: http://other", "{}"},
 		{"OPTIONS", "*", "", ""},
 		{"GET", "http://other/readyz?x", "", ""},
 		{"POST", "/orders", "Idempotency-Key: \xff", `{"order_details": [{"product_id": "x", "price": 1e-2, "quantity": "1"}]}`},
