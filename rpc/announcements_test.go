@@ -71,6 +71,7 @@ func TestAnnouncementsAreHeard(t *testing.T) {
 	rpc.AnnounceOrders(newAnnouncer(t, broker, "orders"), noLog)(t.Context(), hangar.OrderChanged{ID: 7, Version: 3})
 	want := "listening; order 7 at 3; "
 	a.wait(t, want)
+	b.wait(t, want) // or it may hear of the product first: each kind has a queue of its own
 	left, leave := context.WithCancel(t.Context())
 	leave() // a caller who leaves has changed it all the same
 	rpc.AnnounceProducts(newAnnouncer(t, broker, "products"), noLog)(left, hangar.ProductChanged{ID: "ü/☃"})
