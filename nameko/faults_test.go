@@ -43,13 +43,14 @@ func TestBrokerKilledInTheMiddleOfCalls(t *testing.T) {
 	}()
 	receive(t, "running call", running)
 	must(t, server.Kill())
-	// A call could else be sent into the dying connection.
 	eventually(t, "the client knows that the broker is gone", func() bool { return errors.Is(broker.Ping(t.Context()), nameko.ErrNoBroker) })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if _, err := client.Call(ctx, nameko.Call{Service: "echo", Method: "echo", Args: []any{1}}); !errors.Is(err, nameko.ErrNoBroker) {
-		t.Errorf("call without a broker: %v, want ErrNoBroker", err)
-	}
+	// A call could yet be sent into the dying connection: Ping may know of the other.
+	eventually(t, "a call says that there is no broker", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.Call(ctx, nameko.Call{Service: "echo", Method: "echo", Args: []any{1}})
+		return errors.Is(err, nameko.ErrNoBroker)
+	})
 	must(t, server.Restart(t.Context()))
 	eventually(t, "calls flow again", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
