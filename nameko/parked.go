@@ -55,12 +55,15 @@ func NewParked(b *Broker, queue string) *Parked {
 func (p *Parked) List(ctx context.Context, most int) (events []ParkedEvent, all int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.broker.patience.publish)
 	defer cancel()
-	ch, all, err := p.open(ctx)
-	if ch == nil {
+	ch, err := p.open(ctx)
+	if err != nil {
 		return nil, 0, err
 	}
-	defer ch.Close() // gives back what was taken to be looked at
-	_, err = p.take(ctx, ch, min(most, all), func(d *amqp.Delivery) { events = append(events, parkedEvent(d)) })
+	defer ch.Close()
+	last, all, err := p.take(ctx, ch, most, func(d *amqp.Delivery) { events = append(events, parkedEvent(d)) })
+	if last != nil {
+		_ = last.Nack(true, true) // gives all back now; closing does, too, but later than it says
+	}
 	return events, all, err
 }
 
@@ -68,13 +71,16 @@ func (p *Parked) List(ctx context.Context, most int) (events []ParkedEvent, all 
 // at most that many, and returns how many. They have not failed yet, then. If it
 // is interrupted, some may be both parked and put back.
 func (p *Parked) Replay(ctx context.Context, most int) (replayed int, err error) {
-	ch, all, err := p.open(ctx)
-	if ch == nil {
+	ch, err := p.open(ctx)
+	if err != nil {
 		return 0, err
 	}
-	defer ch.Close()                              // gives back what was not replayed
-	for most = min(most, all); replayed < most; { // not those that are parked again meanwhile
-		n, err := p.replayBatch(ctx, ch, min(most-replayed, replayBatch))
+	defer ch.Close() // gives back what was not replayed
+	for replayed < most {
+		n, all, err := p.replayBatch(ctx, ch, min(most-replayed, replayBatch))
+		if replayed == 0 {
+			most = min(most, all) // not those that are parked again meanwhile
+		}
 		replayed += n
 		if err != nil {
 			return replayed, err
@@ -86,70 +92,67 @@ func (p *Parked) Replay(ctx context.Context, most int) (replayed int, err error)
 	return replayed, nil
 }
 
-// replayBatch puts some events back. Only when they are there it takes them away
-// from here.
-func (p *Parked) replayBatch(ctx context.Context, ch *amqp.Channel, most int) (replayed int, err error) {
+// replayBatch puts some events back, and returns also how many there were. Only
+// when they are there it takes them away from here.
+func (p *Parked) replayBatch(ctx context.Context, ch *amqp.Channel, most int) (replayed, all int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.broker.patience.publish)
 	defer cancel()
 	var batch []publication
-	last, err := p.take(ctx, ch, most, func(d *amqp.Delivery) {
+	last, all, err := p.take(ctx, ch, most, func(d *amqp.Delivery) {
 		f := failure{event: readFailure(d.Headers).event}
 		batch = append(batch, publication{key: p.queue, mandatory: true, message: failedCopy(d, f)})
 	})
 	if err != nil || last == nil {
-		return 0, err
+		return 0, all, err
 	}
 	if err := p.courier.deliver(ctx, batch...); err != nil {
-		return 0, fmt.Errorf("put events back into %s: %w", p.queue, err)
+		return 0, all, fmt.Errorf("put events back into %s: %w", p.queue, err)
 	}
 	if err := last.Ack(true); err != nil {
-		return 0, fmt.Errorf("%d events are back in %s and may be parked still: %w", len(batch), p.queue, err)
+		return 0, all, fmt.Errorf("%d events are back in %s and may be parked still: %w", len(batch), p.queue, err)
 	}
-	return len(batch), nil
+	return len(batch), all, nil
 }
 
-// open returns a channel to take parked events from, and how many there are; no
-// channel if none ever was parked.
-func (p *Parked) open(ctx context.Context) (ch *amqp.Channel, all int, err error) {
+// open returns a channel to take parked events from.
+func (p *Parked) open(ctx context.Context) (*amqp.Channel, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.broker.patience.connection)
 	defer cancel()
 	conn, err := p.broker.consuming.connected.wait(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	ch, err = conn.channel()
-	if err != nil {
-		return nil, 0, err
-	}
-	state, err := ch.QueueDeclarePassive(parkedQueue(p.queue), true, false, false, false, nil)
-	if err == nil {
-		return ch, state.Messages, nil
-	}
-	ch.Close() // says no more than that it is closed already
-	if missing, ok := errors.AsType[*amqp.Error](err); ok && missing.Code == amqp.NotFound {
-		return nil, 0, nil
-	}
-	return nil, 0, fmt.Errorf("look for the queue %s: %w", parkedQueue(p.queue), err)
+	return conn.channel()
 }
 
-// take takes events, and returns the last; nil if there was none. When the
-// channel is closed they are back, unless they were acknowledged.
-func (p *Parked) take(ctx context.Context, ch *amqp.Channel, most int, each func(*amqp.Delivery)) (last *amqp.Delivery, err error) {
+// take takes events, and returns the last, and how many there were before; nil and
+// 0 if there was none, or no queue for them. When the channel is closed they are
+// back, unless they were acknowledged.
+//
+// The broker counts them as it takes the first: to a question for the queue's length
+// it may answer before it has put back what somebody gave back.
+func (p *Parked) take(ctx context.Context, ch *amqp.Channel, most int, each func(*amqp.Delivery)) (last *amqp.Delivery, all int, err error) {
 	for range most {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return last, all, err
 		}
 		d, ok, err := ch.Get(parkedQueue(p.queue), false)
+		if missing, is := errors.AsType[*amqp.Error](err); is && missing.Code == amqp.NotFound {
+			break
+		}
 		if err != nil {
-			return nil, fmt.Errorf("take a parked event of %s: %w", p.queue, err)
+			return last, all, fmt.Errorf("take a parked event of %s: %w", p.queue, err)
 		}
 		if !ok {
 			break
 		}
+		if last == nil {
+			all = int(d.MessageCount) + 1
+		}
 		each(&d)
 		last = &d
 	}
-	return last, nil
+	return last, all, nil
 }
 
 func parkedEvent(d *amqp.Delivery) ParkedEvent {
