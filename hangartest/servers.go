@@ -53,7 +53,7 @@ func Postgres(t testing.TB) string {
 	t.Helper()
 	s := sharedServer(t, "postgres", backing.StartPostgres)
 	name := "test_" + strings.ToLower(rand.Text())
-	execPostgres(t, s.URL, "CREATE DATABASE "+name)
+	execPostgres(t, s.URL, "CREATE DATABASE "+name+" TEMPLATE template0") // which nobody connects to, unlike template1
 	t.Cleanup(func() { execPostgres(t, s.URL, "DROP DATABASE "+name+" WITH (FORCE)") })
 	u, err := url.Parse(s.URL)
 	if err != nil {
