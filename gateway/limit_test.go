@@ -100,44 +100,46 @@ func TestFullGatewayHasAPageForTheConsole(t *testing.T) {
 // A refusal does not wait for the body, and the connection goes on after it.
 func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
 	s, free := newFullStore(t, 1)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	answers := bufio.NewReader(conn)
-	wantStatus := func(status int) {
-		t.Helper()
-		resp, err := http.ReadResponse(answers, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-			t.Fatal(err)
-		}
-		if resp.StatusCode != status {
-			t.Errorf("answered %d, want %d", resp.StatusCode, status)
-		}
-	}
+	conn, answers := s.connect(t)
 	fmt.Fprintf(conn, "POST /products HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(odyssey))
-	wantStatus(503)
+	if resp := readAnswer(t, answers); resp.StatusCode != 503 || resp.Close {
+		t.Errorf("a body that is yet to come while the gateway is full: %d with %v, want 503 and more", resp.StatusCode, resp.Header)
+	}
 	free()
 	fmt.Fprint(conn, odyssey+"GET /products/the_odyssey HTTP/1.1\r\nHost: x\r\n\r\n")
-	wantStatus(200)
+	if resp := readAnswer(t, answers); resp.StatusCode != 200 {
+		t.Errorf("the next request of that connection: %d, want 200", resp.StatusCode)
+	}
 }
 
 // A body that is too large to be passed over costs its connection, and no more. Here
 // it is never sent: one that is still being sent may cost its client the answer.
 func TestRefusalOfALargeBody(t *testing.T) {
 	s, _ := newFullStore(t, 1)
+	conn, answers := s.connect(t)
+	fmt.Fprintf(conn, "POST /products HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 900<<10)
+	if resp := readAnswer(t, answers); resp.StatusCode != 503 || !resp.Close {
+		t.Errorf("a large body while the gateway is full: %d with %v, want 503 and the end of the connection", resp.StatusCode, resp.Header)
+	}
+	if _, err := answers.ReadByte(); err != io.EOF {
+		t.Errorf("after the answer: %v, want the end of the connection", err)
+	}
+}
+
+// connect returns a connection to the store, and what comes over it.
+func (s *store) connect(t *testing.T) (net.Conn, *bufio.Reader) {
+	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "POST /products HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 900<<10)
-	answers := bufio.NewReader(conn)
+	t.Cleanup(func() { conn.Close() })
+	return conn, bufio.NewReader(conn)
+}
+
+// readAnswer reads an answer, and its body away.
+func readAnswer(t *testing.T, answers *bufio.Reader) *http.Response {
+	t.Helper()
 	resp, err := http.ReadResponse(answers, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -146,12 +148,7 @@ func TestRefusalOfALargeBody(t *testing.T) {
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		t.Fatal(err)
 	}
-	if resp.StatusCode != 503 || !resp.Close {
-		t.Errorf("a large body while the gateway is full: %d with %v, want 503 and the end of the connection", resp.StatusCode, resp.Header)
-	}
-	if _, err := answers.ReadByte(); err != io.EOF {
-		t.Errorf("after the answer: %v, want the end of the connection", err)
-	}
+	return resp
 }
 
 func TestRefusalsDoNotFloodTheLog(t *testing.T) {
