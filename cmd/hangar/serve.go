@@ -68,6 +68,7 @@ func serve(ctx context.Context, c *Config, names []string, out io.Writer, getenv
 	if len(names) == 0 {
 		names = services[:]
 	}
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	if err := errors.Join(checkServices(c, names), checkCache(c)); err != nil {
 		return err
 	}

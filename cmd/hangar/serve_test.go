@@ -212,6 +212,16 @@ func TestServeAllByName(t *testing.T) {
 	checkEmpty(t, s.url)
 }
 
+func TestServiceNamedMoreThanOnceIsOne(t *testing.T) {
+	s, stdout := startServe(t, "orders", "orders", "orders", "--amqp", "amqp://127.0.0.1:1", "--data", t.TempDir())
+	if admin := readAdmin(t, stdout); admin == "" {
+		t.Errorf("no admin address is printed, want one as of the orders service alone")
+	}
+	if code := s.stop(); code != 0 {
+		t.Errorf("serve exited with %d: %s", code, s.stderr)
+	}
+}
+
 func TestServedURL(t *testing.T) {
 	for addr, want := range map[string]string{
 		"127.0.0.1:80": "http://127.0.0.1:80",
