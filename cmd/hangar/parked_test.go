@@ -144,6 +144,16 @@ func TestParkedOfSeveralSources(t *testing.T) {
 	}
 }
 
+func TestOutboxThatIsNotThere(t *testing.T) {
+	data := t.TempDir()
+	for _, command := range []string{"parked", "replay"} {
+		got := hangarCommand(t, environment{}, "events", command, outboxName, "--amqp", "amqp://127.0.0.1:1", "--data", data)
+		if want := "no orders are in " + data; got.code != 2 || !strings.Contains(got.stderr, want) {
+			t.Errorf("events %s %s exited with %d: %s, want 2 and %s", command, outboxName, got.code, got.stderr, want)
+		}
+	}
+}
+
 func TestTextsThatFitIntoATable(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                            "",
