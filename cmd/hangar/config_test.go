@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto/x509"
+	"encoding/pem"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -335,5 +338,22 @@ func TestMessagingThatCannotBeHadIsSaid(t *testing.T) {
 		if got.code != 2 || !strings.Contains(got.stderr, "c.yml: "+want) {
 			t.Errorf("%s: exited with %d, %s, want 2 and %s", text, got.code, got.stderr, want)
 		}
+	}
+}
+
+// As Python's ssl has it, a certificate's file may hold its key.
+func TestCertificateWithItsKeyInTheSameFile(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
+	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	file := writeFile(t, "c.yml", "AMQP_SSL: {certfile: "+writeFile(t, "client.pem", string(text))+"}")
+	if got := hangarCommand(t, environment{}, "config", "--config", file); got.code != 0 {
+		t.Errorf("exited with %d: %s, want 0", got.code, got.stderr)
 	}
 }

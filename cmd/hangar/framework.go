@@ -110,7 +110,11 @@ func (f *file) tls() (*tls.Config, error) {
 		}
 	}
 	if options["certfile"] != nil {
-		pair, err := tls.LoadX509KeyPair(path("certfile"), path("keyfile"))
+		key := "certfile" // which holds the key, too, if nothing else is named
+		if options["keyfile"] != nil {
+			key = "keyfile"
+		}
+		pair, err := tls.LoadX509KeyPair(path("certfile"), path(key))
 		if err != nil {
 			return nil, fmt.Errorf("file %s: AMQP_SSL.certfile: %w", f.path, err)
 		}
