@@ -67,6 +67,10 @@ func ask(ctx context.Context, target *url.URL, method, path string) (reply, erro
 	if err != nil {
 		return reply{}, err
 	}
+	if user := target.User; user != nil { // a transport leaves that to its client
+		password, _ := user.Password()
+		request.SetBasicAuth(user.Username(), password)
+	}
 	transport := http.Transport{Proxy: http.ProxyFromEnvironment}
 	defer transport.CloseIdleConnections()
 	answer, err := transport.RoundTrip(request)

@@ -53,6 +53,24 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// k6 sends the user of the target's URL, too.
+func TestProbeAsksAsTheUserOfTheURL(t *testing.T) {
+	target := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch name, password, _ := r.BasicAuth(); {
+		case name != "me" || password != "secret":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.Method == "DELETE":
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})
+	target.User = url.UserPassword("me", "secret")
+	_, lack, err := probe(t.Context(), target)
+	wantNil(t, err)
+	if len(lack) > 0 {
+		t.Errorf("left out: %v, want nothing", lack)
+	}
+}
+
 func TestProbeSaysWhatToDoWhereNothingAnswers(t *testing.T) {
 	target, err := url.Parse("http://me:secret@127.0.0.1:1")
 	wantNil(t, err)
