@@ -51,6 +51,9 @@ func parseProducts(r io.Reader) ([]product, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
+	if len(header) > 0 {
+		header[0] = strings.TrimPrefix(header[0], "\ufeff") // the mark that spreadsheets begin UTF-8 with
+	}
 	if !slices.Equal(header, productColumns) {
 		return nil, fmt.Errorf("the first line must be %s", strings.Join(productColumns, ";"))
 	}

@@ -79,6 +79,10 @@ func TestParseProducts(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("products (-want +got):\n%s", diff)
 	}
+	got, err = parseProducts(strings.NewReader("\ufeff" + header + "a;A;1;2;3\r\n")) // as spreadsheets write it
+	if diff := cmp.Diff([]product{{"a", "A", 1, 2, 3}}, got); diff != "" || err != nil {
+		t.Errorf("products after a byte order mark: %v (-want +got):\n%s", err, diff)
+	}
 	for _, test := range []struct{ text, want string }{
 		{"", "the first line must be"},
 		{"a;A;1;2;3\n", "the first line must be"},
