@@ -152,6 +152,10 @@ func runK6(cmd *exec.Cmd, interrupts <-chan os.Signal, words io.Writer, add func
 	if readErr != nil || err != nil && !errors.As(err, &exit) {
 		return 0, errors.Join(readErr, err)
 	}
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if ok && status.Signaled() && status.Signal() == syscall.SIGINT { // it had not begun to listen to it
+		return exitInterrupted, nil
+	}
 	return cmd.ProcessState.ExitCode(), nil
 }
 

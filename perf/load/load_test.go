@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -147,6 +150,33 @@ func TestRunIsInterrupted(t *testing.T) {
 	wantNil(t, err)
 	if sum.Ended != "interrupted" || sum.Total.Count == 0 {
 		t.Errorf("the summary says %s after %d requests, want interrupted after some", sum.Ended, sum.Total.Count)
+	}
+}
+
+func TestRunIsInterruptedBeforeItBegins(t *testing.T) {
+	requireK6(t)
+	interrupts := make(chan os.Signal, 1)
+	silent := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		interrupts <- os.Interrupt
+		<-r.Context().Done()
+	})
+	out := filepath.Join(t.TempDir(), "run")
+	var text, errs strings.Builder
+	exit := command([]string{"run", "-target", silent.String(), "-out", out}, root, interrupts, &text, &errs)
+	if exit != exitInterrupted || errs.String() != "" || !strings.Contains(text.String(), "interrupted before it began") {
+		t.Errorf("ended with %d: %s%s, want %d and why", exit, &text, &errs, exitInterrupted)
+	}
+	if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder of the run: %v, want that there is none", err)
+	}
+}
+
+// An interrupt that comes before k6 listens to it ends it.
+func TestInterruptThatComesTooEarlyForK6(t *testing.T) {
+	early := exec.Command("sh", "-c", "kill -INT $$")
+	exit, err := runK6(early, nil, io.Discard, func(sample) {})
+	if exit != exitInterrupted || err != nil {
+		t.Errorf("ended with %d, %v, want %d", exit, err, exitInterrupted)
 	}
 }
 

@@ -30,7 +30,13 @@ func run(ctx context.Context, s settings, root string, interrupts <-chan os.Sign
 	if err := buildK6(root, out); err != nil {
 		return 0, err
 	}
-	have, lack, err := probe(ctx, s.target)
+	probing, stop := interruptible(ctx, interrupts)
+	have, lack, err := probe(probing, s.target)
+	stop()
+	if errors.Is(context.Cause(probing), errInterrupted) {
+		fmt.Fprintln(out, errInterrupted)
+		return exitInterrupted, nil
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -61,6 +67,22 @@ func run(ctx context.Context, s settings, root string, interrupts <-chan os.Sign
 	sum := now()
 	sum.Bounds, sum.ExitCode, sum.Ended = bounds, exit, endedHow(exit)
 	return exit, leave(s.out, sum, out)
+}
+
+var errInterrupted = errors.New("interrupted before it began: there is no report")
+
+// interruptible returns a context that the first interrupt before stop ends.
+func interruptible(ctx context.Context, interrupts <-chan os.Signal) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-interrupts:
+			cancel(errInterrupted)
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() { cancel(nil); waiting.Wait() }
 }
 
 // load runs k6 and shows its progress.
