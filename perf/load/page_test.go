@@ -189,6 +189,17 @@ func TestRunKeepsAnEarlierRun(t *testing.T) {
 	wantNil(t, newFolder(filepath.Join(dir, "new")))
 }
 
+func TestRunsOfTheSameSecondHaveFoldersOfTheirOwn(t *testing.T) {
+	parent := filepath.Join(t.TempDir(), "results")
+	started := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	for _, want := range []string{"2026-07-01T12-00-00", "2026-07-01T12-00-00-2", "2026-07-01T12-00-00-3"} {
+		dir, err := timedFolder(parent, started)
+		if err != nil || dir != filepath.Join(parent, want) {
+			t.Errorf("the folder is %s, %v, want %s", dir, err, want)
+		}
+	}
+}
+
 func render(t *testing.T, p page) string {
 	t.Helper()
 	html, err := p.render()

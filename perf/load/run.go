@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -49,9 +50,11 @@ func run(ctx context.Context, s settings, root string, interrupts <-chan os.Sign
 		fmt.Fprintf(out, "left out: %s, because %s\n", step.Step, step.Why)
 	}
 	if s.out == "" {
-		s.out = filepath.Join(root, "perf", "results", started.Format("2006-01-02T15-04-05"))
+		s.out, err = timedFolder(filepath.Join(root, "perf", "results"), started)
+	} else {
+		err = newFolder(s.out)
 	}
-	if err := newFolder(s.out); err != nil {
+	if err != nil {
 		return 0, err
 	}
 	times := newSeries(s.steps, s.interval())
@@ -119,6 +122,23 @@ func load(s settings, root, name string, interrupts <-chan os.Signal, out io.Wri
 	}
 	bounds, err := readThresholds(dir)
 	return exit, bounds, err
+}
+
+// timedFolder makes a folder that is named after the time, and by a number if another
+// run has begun in the same second.
+func timedFolder(parent string, t time.Time) (string, error) {
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", err
+	}
+	name := filepath.Join(parent, t.Format("2006-01-02T15-04-05"))
+	dir := name
+	for n := 2; ; n++ {
+		err := os.Mkdir(dir, 0o755)
+		if !errors.Is(err, fs.ErrExist) {
+			return dir, err
+		}
+		dir = fmt.Sprintf("%s-%d", name, n)
+	}
 }
 
 // newFolder makes the folder, and refuses one that has a run in it already.
