@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -197,6 +199,14 @@ func TestRunsOfTheSameSecondHaveFoldersOfTheirOwn(t *testing.T) {
 		if err != nil || dir != filepath.Join(parent, want) {
 			t.Errorf("the folder is %s, %v, want %s", dir, err, want)
 		}
+	}
+}
+
+func TestTableIsPrintedWhereNoFileCanBe(t *testing.T) {
+	var text strings.Builder
+	err := leave(filepath.Join(t.TempDir(), "gone"), hostileRun(), &text)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(text.String(), "median ms") {
+		t.Errorf("error %v and the text %q, want that there is no folder, and the table", err, &text)
 	}
 }
 

@@ -233,15 +233,8 @@ func endedHow(exit int) string {
 	return "failed"
 }
 
-// leave writes the files of the run, and prints its table.
+// leave prints the table of the run, and writes its files.
 func leave(dir string, sum summary, out io.Writer) error {
-	page := filepath.Join(dir, "report.html")
-	err := errors.Join(
-		writeSummary(filepath.Join(dir, "summary.json"), sum),
-		writePage(page, reportPage("Load test of "+sum.Settings.Target, sum)))
-	if err != nil {
-		return err
-	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "label\trequests\ta second\tmedian ms\tp95 ms\tp99 ms\tmax ms\terrors\t")
 	for _, l := range append(sum.Labels, sum.Total) {
@@ -261,6 +254,13 @@ func leave(dir string, sum summary, out io.Writer) error {
 		if !b.OK {
 			fmt.Fprintf(out, "missed: %s %s\n", b.Metric, b.Bound)
 		}
+	}
+	page := filepath.Join(dir, "report.html")
+	err := errors.Join(
+		writeSummary(filepath.Join(dir, "summary.json"), sum),
+		writePage(page, reportPage("Load test of "+sum.Settings.Target, sum)))
+	if err != nil {
+		return err
 	}
 	_, err = fmt.Fprintf(out, "%s; the report is %s\n", sum.Ended, page)
 	return err
