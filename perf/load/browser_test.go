@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -50,5 +51,29 @@ func TestPagesInABrowser(t *testing.T) {
 			}
 			p.Screenshot("drawn")
 		})
+	}
+}
+
+// What was never answered took no time, and is not better for that.
+func TestComparisonWithARunThatWasNotAnswered(t *testing.T) {
+	run := hostileRun()
+	silent := newSeries([]string{hostile}, time.Second)
+	lost := step(hostile, 0, 0)
+	lost.Data.Tags.Outcome = "unanswered"
+	silent.add(lost)
+	silent.end()
+	after := run
+	silent.fill(&after)
+	for _, l := range append(after.Labels, after.Total) {
+		if l.Median != 0 {
+			t.Fatalf("the median of %d requests without an answer is %v, want 0", l.Count, l.Median)
+		}
+	}
+	page := filepath.Join(t.TempDir(), "compare.html")
+	wantNil(t, writePage(page, comparePage("unanswered", run, after)))
+	p := browser.Open(t, "file://")
+	p.Do(chromedp.Navigate("file://"+page), chromedp.WaitReady("main canvas", chromedp.AtLeast(3)))
+	if body := browser.Run(p, chromedp.OuterHTML("main")); strings.Contains(body, "× 0.00") {
+		t.Errorf("times that there are none of are compared:\n%s", body)
 	}
 }

@@ -24,9 +24,10 @@ function fillResponses(quantile) {
   }
 }
 
-// ratio is after over before, coloured where it is a change of a tenth or more.
+// ratio is after over before, coloured where it is a change of a tenth or more. A time
+// of 0 is none: nothing was answered.
 function ratio(before, after, lessIsGood) {
-  if (!(before > 0) || after === undefined) {
+  if (!(before > 0) || after === undefined || lessIsGood && after === 0) {
     return '–';
   }
   const r = after / before;
