@@ -61,7 +61,7 @@ func Start(ctx context.Context, service, version string, getenv func(string) str
 		err = check(getenv)
 	}
 	if err == nil {
-		provider, err = newProvider(ctx, service, version, protocolOf(getenv))
+		provider, err = newProvider(ctx, service, version, protocolOf(getenv), batching(getenv, log))
 	}
 	if err != nil {
 		log.Warn("no traces are sent", "error", err)
@@ -71,7 +71,7 @@ func Start(ctx context.Context, service, version string, getenv func(string) str
 	return &Sender{provider, log}
 }
 
-func newProvider(ctx context.Context, service, version, protocol string) (*sdktrace.TracerProvider, error) {
+func newProvider(ctx context.Context, service, version, protocol string, batching sdktrace.BatchSpanProcessorOption) (*sdktrace.TracerProvider, error) {
 	var client otlptrace.Client
 	switch protocol {
 	case overHTTP:
@@ -98,7 +98,7 @@ func newProvider(ctx context.Context, service, version, protocol string) (*sdktr
 		return nil, errors.Join(err, exporter.Shutdown(ctx))
 	}
 	// The sampler, the bounds of spans and of the queue are the environment's.
-	return sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about)), nil
+	return sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter, batching), sdktrace.WithResource(about)), nil
 }
 
 // Provider returns what makes spans, nil without a sender.

@@ -3,6 +3,7 @@ package otlp_test
 import (
 	"bytes"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 
@@ -47,6 +48,23 @@ func TestWhetherTracesAreSent(t *testing.T) {
 		s.Shutdown(t.Context())
 		if got := log.String(); !strings.Contains(got, test.log) || strings.Contains(got, "secret") || test.log == "" && got != "" {
 			t.Errorf("%v: the log is %q, want %q", test.environment, got, test.log)
+		}
+	}
+}
+
+// With such numbers the SDK panics, asks for terabytes, or sends without a pause.
+func TestNumbersThatAQueueCannotHave(t *testing.T) {
+	for _, name := range []string{"OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_SCHEDULE_DELAY"} {
+		for _, number := range []string{"-1", "0", "999999999999999999"} {
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+			t.Setenv(name, number)
+			var log bytes.Buffer
+			s := otlp.Start(t.Context(), "hangar", "v1", os.Getenv, slog.New(slog.NewTextHandler(&log, nil)))
+			if want := "variable=" + name; s.Provider() == nil || !strings.Contains(log.String(), want) {
+				t.Errorf("%s=%s: the log is %q, want %s, and that traces are sent", name, number, &log, want)
+			}
+			s.Shutdown(t.Context())
+			t.Setenv(name, "")
 		}
 	}
 }

@@ -1,10 +1,16 @@
 package otlp
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
 // check returns an error about a variable that the exporter would not follow, and
@@ -25,6 +31,29 @@ func check(getenv func(string) string) error {
 		return fmt.Errorf("OTEL_TRACES_SAMPLER_ARG is %q, want a number from 0 to 1", ratio)
 	}
 	return nil
+}
+
+// batching returns how spans are gathered, as the environment says. The SDK would take
+// a number that is too small or too large as it is, and panic, or send without a pause.
+func batching(getenv func(string) string, log *slog.Logger) sdktrace.BatchSpanProcessorOption {
+	number := func(name string, fallback int) int {
+		const most = 1 << 24
+		n, err := strconv.Atoi(strings.TrimSpace(getenv(name)))
+		if errors.Is(err, strconv.ErrSyntax) { // also where there is none; the SDK tells the log
+			return fallback
+		}
+		if err != nil || n < 1 || n > most {
+			log.Warn("a variable of OpenTelemetry's has its default", "variable", name, "want", fmt.Sprintf("a number from 1 to %d", most))
+			return fallback
+		}
+		return n
+	}
+	queue := number("OTEL_BSP_MAX_QUEUE_SIZE", sdktrace.DefaultMaxQueueSize)
+	batch := min(queue, number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", sdktrace.DefaultMaxExportBatchSize))
+	delay := number("OTEL_BSP_SCHEDULE_DELAY", sdktrace.DefaultScheduleDelay)
+	return func(o *sdktrace.BatchSpanProcessorOptions) {
+		o.MaxQueueSize, o.MaxExportBatchSize, o.BatchTimeout = queue, batch, time.Duration(delay)*time.Millisecond
+	}
 }
 
 // The samplers that the SDK has, and of them those that take a ratio.
