@@ -71,6 +71,9 @@ func do(ctx context.Context, out io.Writer, args []string) error {
 	if p.rounds < 1 || p.round <= 0 || p.stored < small {
 		return fmt.Errorf("-rounds %d -round %v -stored %d: there must be at least one round, of some length, and %d stored", p.rounds, p.round, p.stored, small)
 	}
+	if err := checkBase(p); err != nil {
+		return err
+	}
 	return run(ctx, out, p)
 }
 

@@ -45,7 +45,7 @@ func keepSamples(path string, table []row) (before string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	before = strings.TrimSuffix(path, ".txt") + "-before.txt"
+	before = beside(path)
 	if err := os.Rename(path, before); errors.Is(err, fs.ErrNotExist) {
 		before = ""
 	} else if err != nil {
@@ -53,6 +53,27 @@ func keepSamples(path string, table []row) (before string, err error) {
 	}
 	return before, os.WriteFile(path, []byte(benchmarks(table)), 0o644)
 }
+
+// checkBase refuses samples to compare with that are not there, or will not be when
+// the run has ended: its own take their place.
+func checkBase(p plan) error {
+	if p.base == "" {
+		return nil
+	}
+	base, err := os.Stat(p.base)
+	if err != nil {
+		return fmt.Errorf("-base: %w", err)
+	}
+	for _, path := range []string{p.samples, beside(p.samples)} {
+		if kept, err := os.Stat(path); err == nil && os.SameFile(base, kept) {
+			return fmt.Errorf("-base %s is replaced by this run; copy it and name the copy", p.base)
+		}
+	}
+	return nil
+}
+
+// beside returns where the samples of the run before are kept.
+func beside(samples string) string { return strings.TrimSuffix(samples, ".txt") + "-before.txt" }
 
 // compare prints what differs between two files of samples; benchstat marks
 // with ~ what may well be noise.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,6 +55,26 @@ func TestSamplesOfTheRunBeforeAreKept(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, string(got)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+func TestBaseThatTheRunReplaces(t *testing.T) {
+	dir := t.TempDir()
+	samples := filepath.Join(dir, "samples.txt")
+	for _, name := range []string{"samples.txt", "samples-before.txt"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for base, want := range map[string]string{
+		samples:                                  "is replaced by this run",
+		filepath.Join(dir, "samples-before.txt"): "is replaced by this run",
+		filepath.Join(dir, "missing.txt"):        "-base: stat",
+	} {
+		err := do(t.Context(), io.Discard, []string{"-only", "nothing", "-samples", samples, "-base", base})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("-base %s: %v, want %q before anything is measured", base, err, want)
 		}
 	}
 }
