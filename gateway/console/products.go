@@ -102,10 +102,20 @@ func (c *console) createProduct(r *http.Request) (page, error) {
 	if err == nil {
 		err = c.Products.CreateProduct(r.Context(), p)
 	}
+	if hangar.CodeOf(err) == hangar.ProductExists && c.isThere(r.Context(), p) {
+		return page{redirect: withNotice(productURL(p.ID), "again")}, nil
+	}
 	if err != nil {
 		return newProductPage(fields, err), nil
 	}
 	return page{redirect: withNotice(productURL(p.ID), "created")}, nil
+}
+
+// isThere reports whether there is that very product: then the form that creates it
+// was sent before.
+func (c *console) isThere(ctx context.Context, p hangar.Product) bool {
+	found, err := c.Products.Product(ctx, p.ID)
+	return err == nil && found == p
 }
 
 // valuesOf is what was typed, as the domain parses it: numbers may be strings.

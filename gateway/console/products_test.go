@@ -34,6 +34,14 @@ func TestCreateProduct(t *testing.T) {
 	s.wantStock(t, "a b", 10)
 }
 
+func TestCreateProductTwice(t *testing.T) {
+	s := newShop(t)
+	form := productForm("a", "The Odyssey", "101", "5", "10")
+	s.postTo(t, "/console/products/a?notice=created", "/console/new-product", form)
+	s.postTo(t, "/console/products/a?notice=again", "/console/new-product", form)
+	s.wantStock(t, "a", 10)
+}
+
 func TestCreateProductThatIsNotValid(t *testing.T) {
 	s := newShop(t)
 	r := s.post(t, http.StatusBadRequest, "/console/new-product", productForm("a/b", "", "many", "-1", " 7 "),
