@@ -278,7 +278,11 @@ func (c *console) askToDelete(r *http.Request) (page, error) {
 }
 
 func (c *console) deleteProduct(r *http.Request) (page, error) {
-	if err := c.Products.DeleteProduct(r.Context(), r.PathValue("id")); err != nil {
+	err := c.Products.DeleteProduct(r.Context(), r.PathValue("id"))
+	if hangar.CodeOf(err) == hangar.ProductNotFound { // what was asked for before, or by somebody else
+		return page{redirect: withNotice(productsURL, "again")}, nil
+	}
+	if err != nil {
 		return page{}, err
 	}
 	return page{redirect: withNotice(productsURL, "deleted")}, nil

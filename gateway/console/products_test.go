@@ -204,7 +204,7 @@ func TestDeleteProduct(t *testing.T) {
 	for _, path := range []string{"/console/products/a", "/console/products/a/delete"} {
 		s.get(t, http.StatusNotFound, path, "Not found", "Product ID a does not exist")
 	}
-	s.post(t, http.StatusNotFound, "/console/products/a/delete", url.Values{}, "Product ID a does not exist")
+	s.postTo(t, "/console/products?notice=again", "/console/products/a/delete", url.Values{})
 }
 
 func TestTextsStayTexts(t *testing.T) {
