@@ -7,8 +7,14 @@ import (
 // pageSize is how many rows a page of a listing has.
 const pageSize = 50
 
-// maxTrail bounds how many pages back a listing leads.
-const maxTrail = 20
+const (
+	// maxTrail bounds how many pages back a listing leads.
+	maxTrail = 20
+
+	// maxURL bounds the URL of a page with its trail, in bytes: ids may be long, and a
+	// request names the page that it comes from too. Servers read 16 KiB of both.
+	maxURL = 6 << 10
+)
 
 // pager leads to the pages around one of a listing. The empty URLs lead nowhere.
 type pager struct {
@@ -48,7 +54,11 @@ func newPager(path string, query url.Values, next string) pager {
 	}
 	if next != "" {
 		trail = append(trail[:len(trail):len(trail)], after)
-		p.Next = to(next, trail[max(0, len(trail)-maxTrail):])
+		trail = trail[max(0, len(trail)-maxTrail):]
+		for len(trail) > 0 && len(to(next, trail)) > maxURL {
+			trail = trail[1:]
+		}
+		p.Next = to(next, trail)
 	}
 	return p
 }

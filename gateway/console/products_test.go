@@ -98,6 +98,27 @@ func TestPagesOfProductsLeadForthAndBack(t *testing.T) {
 	s.get(t, 200, "/console/products?after=z", "There are no more products")
 }
 
+// A request names the page that it comes from as well, and a server reads 16 KiB of
+// its header.
+func TestPagesOfLongIDs(t *testing.T) {
+	s := newShop(t)
+	long := strings.Repeat("世", hangar.MaxProductID-3)
+	for i := range 51 {
+		s.put(t, fmt.Sprintf("%s%03d", long, i+100), 1)
+	}
+	query := url.Values{"after": {long + "099"}}
+	for i := range 20 {
+		query.Add("trail", fmt.Sprintf("%s%03d", long, i))
+	}
+	next := s.get(t, 200, "/console/products?"+query.Encode()).links()["Next"]
+	if len(next) == 0 || len(next) > 7<<10 {
+		t.Fatalf("the URL of the next page has %d bytes, want some, and at most 7 KiB", len(next))
+	}
+	if previous := s.get(t, 200, next).links()["Previous"]; !strings.Contains(previous, url.QueryEscape(long+"099")) {
+		t.Errorf("from the next page one comes back to %q, want to the page before", previous)
+	}
+}
+
 func TestEditKeepsWhatWasSoldMeanwhile(t *testing.T) {
 	s := newShop(t)
 	s.put(t, "a", 10)
