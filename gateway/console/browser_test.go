@@ -340,6 +340,25 @@ func TestWithoutScripts(t *testing.T) {
 	s.wantStock(t, "a", 15)
 }
 
+// TestQuestionIsAskedOnce clicks again while the question is on its way. A second one
+// would ask again after it was answered.
+func TestQuestionIsAskedOnce(t *testing.T) {
+	s := newShop(t)
+	s.put(t, "a", 10)
+	p := open(t, s, "/console/products/a")
+	p.Do(chromedp.Evaluate[chromedp.Void](`{
+			const link = document.querySelector("a.danger");
+			window.asked = 0;
+			link.addEventListener("htmx:beforeSend", () => { window.asked++ });
+			link.addEventListener("htmx:xhr:loadend", () => { window.answered = true });
+			link.click();
+			link.click();
+		}`), until(`window.answered`), chromedp.WaitVisible("dialog[open] .danger"))
+	if asked := browser.Run(p, chromedp.Evaluate[int](`window.asked`)); asked != 1 {
+		t.Errorf("after two clicks the question was fetched %d times, want once", asked)
+	}
+}
+
 // now is the latest figure of a series as the live page has it, NaN if there is none.
 func now(series string) string {
 	return fmt.Sprintf(`Number(document.querySelector("[data-series=%s] dd").textContent.replaceAll(",", ""))`, series)
