@@ -359,6 +359,21 @@ func TestQuestionIsAskedOnce(t *testing.T) {
 	}
 }
 
+func TestQuestionLeavesThePageItsTitle(t *testing.T) {
+	s := newShop(t)
+	s.put(t, "a", 10)
+	order := s.order(t, "a", 1)
+	p := browser.Open(t, s.url)
+	for path, title := range map[string]string{"/console/products/a": "Title of a · hangar", fmt.Sprint("/console/orders/", order): fmt.Sprintf("Order #%d · hangar", order)} {
+		p.Do(chromedp.Navigate(s.url+path), at(path), chromedp.Click("a.danger"), chromedp.WaitVisible("dialog[open] .danger"),
+			press(kb.Escape), until(`!document.querySelector("dialog").open`))
+		if got := browser.Run(p, chromedp.Evaluate[string](`document.title`)); got != title {
+			t.Errorf("%s has the title %q after the question was put away, want %q", path, got, title)
+		}
+	}
+	wantComplaints(t, p, "")
+}
+
 // now is the latest figure of a series as the live page has it, NaN if there is none.
 func now(series string) string {
 	return fmt.Sprintf(`Number(document.querySelector("[data-series=%s] dd").textContent.replaceAll(",", ""))`, series)
