@@ -374,6 +374,23 @@ func TestQuestionLeavesThePageItsTitle(t *testing.T) {
 	wantComplaints(t, p, "")
 }
 
+// Who clicks beside the words of a question has not clicked beside the question.
+func TestQuestionStaysWhenItIsClicked(t *testing.T) {
+	s := newShop(t)
+	s.put(t, "a", 10)
+	p := open(t, s, "/console/products/a")
+	p.Do(chromedp.Click("a.danger"), chromedp.WaitVisible("dialog[open] .danger"))
+	for _, corner := range []string{"[r.left + 8, r.top + 8]", "[r.right - 8, r.bottom - 8]"} {
+		at := browser.Run(p, chromedp.Evaluate[[]float64](`((r) => `+corner+`)(document.querySelector("dialog").getBoundingClientRect())`))
+		p.Do(chromedp.MouseClickXY(at[0], at[1]))
+		if !browser.Run(p, chromedp.Evaluate[bool](`document.querySelector("dialog").open`)) {
+			t.Fatalf("a click at %s of the question puts it away", corner)
+		}
+	}
+	p.Do(chromedp.MouseClickXY(5, 400), until(`!document.querySelector("dialog").open`))
+	wantComplaints(t, p, "")
+}
+
 // now is the latest figure of a series as the live page has it, NaN if there is none.
 func now(series string) string {
 	return fmt.Sprintf(`Number(document.querySelector("[data-series=%s] dd").textContent.replaceAll(",", ""))`, series)
