@@ -391,6 +391,21 @@ func TestQuestionStaysWhenItIsClicked(t *testing.T) {
 	wantComplaints(t, p, "")
 }
 
+// A question that was answered is not asked again by the page that one comes back to.
+func TestNoQuestionOnTheWayBack(t *testing.T) {
+	s := newShop(t)
+	s.put(t, "a", 10)
+	order := fmt.Sprint("/console/orders/", s.order(t, "a", 1))
+	p := open(t, s, order)
+	p.Do(chromedp.Evaluate[chromedp.Void](`window.before = true; undefined`),
+		chromedp.Click("a.danger"), chromedp.WaitVisible("dialog[open] .danger"), chromedp.Click("dialog .danger"), see("The order was cancelled"),
+		chromedp.Evaluate[chromedp.Void](`history.back()`), until(`!document.querySelector(".notice")`), at(order))
+	if browser.Run(p, chromedp.Evaluate[bool](`document.querySelector("dialog").open`)) {
+		t.Error("back on the page, its question is asked again")
+	}
+	wantComplaints(t, p, "")
+}
+
 // now is the latest figure of a series as the live page has it, NaN if there is none.
 func now(series string) string {
 	return fmt.Sprintf(`Number(document.querySelector("[data-series=%s] dd").textContent.replaceAll(",", ""))`, series)

@@ -51,6 +51,7 @@
       dialog.close();
     }
   });
+  addEventListener("pagehide", () => dialog.close()); // browsers keep the page as it is, for the way back
   dialog.addEventListener("close", () => dialog.replaceChildren());
 
   // A notice belongs to what was just done, not to the page's address.
