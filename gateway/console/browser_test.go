@@ -406,6 +406,40 @@ func TestNoQuestionOnTheWayBack(t *testing.T) {
 	wantComplaints(t, p, "")
 }
 
+// heldLookups look products up when they are told to, however long that takes.
+type heldLookups struct {
+	hangar.ProductService
+	goOn <-chan struct{}
+}
+
+func (h heldLookups) Products(ctx context.Context, ids []string) ([]hangar.Product, error) {
+	<-h.goOn
+	return h.ProductService.Products(context.WithoutCancel(ctx), ids)
+}
+
+// Nothing can be typed into a form that is about to be exchanged, and so get lost.
+func TestNothingIsTypedIntoAFormThatGoes(t *testing.T) {
+	s := newShop(t)
+	s.put(t, "airship", 3)
+	goOn := make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	s.products = heldLookups{s.products, goOn}
+	s.serve(t)
+	t.Cleanup(release) // before the server is closed, which waits for its answers
+	p := open(t, s, "/console/new-order")
+	p.Do(typed("#line-0-product", "airship"), see("Title of airship, 3 in stock"), chromedp.Click("[name=add]"),
+		until(`document.querySelector(".htmx-request")`))
+	if open := browser.Run(p, chromedp.Evaluate[string](`[...document.querySelectorAll("#order-form :is(input, button):enabled:not([type=hidden])")].map((e) => e.id || e.name || e.textContent).join()`)); open != "" {
+		t.Errorf("while a line is being added, these can be used: %s", open)
+	}
+	release()
+	p.Do(until(`document.activeElement.id === "line-1-product"`), see("Title of airship, 3 in stock"),
+		typed("#line-0-price", "1"), chromedp.Click("[value='1'][name=remove]"), until(`!document.querySelector("#line-1-product")`),
+		chromedp.Click("form .primary"), see("The order was placed."))
+	s.wantStock(t, "airship", 2)
+	wantComplaints(t, p, "")
+}
+
 // now is the latest figure of a series as the live page has it, NaN if there is none.
 func now(series string) string {
 	return fmt.Sprintf(`Number(document.querySelector("[data-series=%s] dd").textContent.replaceAll(",", ""))`, series)
