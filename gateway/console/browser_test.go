@@ -440,6 +440,36 @@ func TestNothingIsTypedIntoAFormThatGoes(t *testing.T) {
 	wantComplaints(t, p, "")
 }
 
+// clickTwice clicks as who double-clicks everything does: the second click meets what
+// the first one brought, for which it waits.
+func clickTwice(selector, brought string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		at, err := chromedp.Evaluate[[]float64](fmt.Sprintf(
+			`((r) => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector(%q).getBoundingClientRect())`, selector))(ctx, target)
+		if err != nil {
+			return err
+		}
+		_, err = chromedp.Steps(
+			chromedp.MouseClickXY(at[0], at[1]), until(brought), chromedp.MouseClickXY(at[0], at[1], chromedp.ClickCount(2)),
+		)(ctx, target)
+		return err
+	})
+}
+
+func TestDoubleClickRemovesOneLine(t *testing.T) {
+	s := newShop(t)
+	p := open(t, s, "/console/new-order")
+	for _, line := range []string{"#line-1-price", "#line-2-price", "#line-3-price"} {
+		p.Do(chromedp.Click("[name=add]"), chromedp.WaitVisible(line), typed(line, line[6:7]))
+	}
+	p.Do(clickTwice("[name=remove][value='1']", `!document.querySelector("#line-3-price")`),
+		chromedp.Click("[name=add]"), until(`document.activeElement.matches("#line-3-product, #line-2-product")`))
+	prices := `[...document.querySelectorAll("[name=price]")].map((e) => e.value).join()`
+	if got := browser.Run(p, chromedp.Evaluate[string](prices)); got != ",2,3," {
+		t.Errorf("the prices after a double click that removes the second line, and with a new one: %s, want ,2,3,", got)
+	}
+}
+
 // now is the latest figure of a series as the live page has it, NaN if there is none.
 func now(series string) string {
 	return fmt.Sprintf(`Number(document.querySelector("[data-series=%s] dd").textContent.replaceAll(",", ""))`, series)

@@ -38,6 +38,15 @@
     }, { once: true });
   });
 
+  // The second click of a double click was not meant for what the first one has put
+  // in its place, such as the next line's button.
+  document.addEventListener("click", (event) => {
+    if (event.detail > 1 && event.target.closest("form button")) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  }, true);
+
   // A question that was fetched is asked in a dialog instead of on its own page.
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target === dialog && dialog.firstElementChild && !dialog.open) {
