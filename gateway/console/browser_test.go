@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -468,6 +469,38 @@ func TestDoubleClickRemovesOneLine(t *testing.T) {
 	if got := browser.Run(p, chromedp.Evaluate[string](prices)); got != ",2,3," {
 		t.Errorf("the prices after a double click that removes the second line, and with a new one: %s, want ,2,3,", got)
 	}
+}
+
+// failingSearch does not find anything as long as it fails.
+type failingSearch struct {
+	hangar.ProductService
+	fails *atomic.Bool
+}
+
+func (f failingSearch) ListProducts(ctx context.Context, q hangar.ProductQuery) (hangar.Page[hangar.Product], error) {
+	if f.fails.Load() {
+		return hangar.Page[hangar.Product]{}, hangar.Errorf(hangar.Unavailable, "No answer came.")
+	}
+	return f.ProductService.ListProducts(ctx, q)
+}
+
+// What went wrong is not said any longer when the next answer came.
+func TestErrorGoesWithTheNextAnswer(t *testing.T) {
+	s := newShop(t)
+	s.put(t, "airship", 3)
+	var fails atomic.Bool
+	s.products = failingSearch{s.products, &fails}
+	s.serve(t)
+	p := open(t, s, "/console/products")
+	fails.Store(true)
+	p.Do(typed("#prefix", "air"), see("Not available at the moment"))
+	wantComplaints(t, p, "503")
+	fails.Store(false)
+	p.Do(press("s"), until(`location.search === "?prefix=airs"`))
+	if browser.Run(p, chromedp.Evaluate[bool](`Boolean(document.querySelector(".problem"))`)) {
+		t.Error("the products that were found stand below an error from before")
+	}
+	wantComplaints(t, p, "")
 }
 
 // now is the latest figure of a series as the live page has it, NaN if there is none.

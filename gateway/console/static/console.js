@@ -21,7 +21,10 @@
     const { xhr, serverResponse, requestConfig } = event.detail;
     const wanted = requestConfig.elt.closest("[hx-select]")?.getAttribute("hx-select");
     const answer = new DOMParser().parseFromString(serverResponse, "text/html");
-    if (wanted ? answer.querySelector(wanted) : xhr.status < 400) { return; }
+    if (wanted ? answer.querySelector(wanted) : xhr.status < 400) {
+      document.querySelector("#notice .problem")?.remove(); // it was an earlier answer's
+      return;
+    }
     event.detail.shouldSwap = false;
     tell(answer.querySelector("h1")?.textContent ?? "That did not work",
       answer.querySelector("main [role=alert]")?.textContent ?? "The answer was not a page of the console.");
