@@ -84,6 +84,7 @@ func newFullShop(t *testing.T) *shop {
 		{{ProductID: "norge", Price: 4999, Quantity: 2}, {ProductID: "the_enigma", Price: 125000, Quantity: 1}},
 		{{ProductID: "graf_zeppelin", Price: 99900, Quantity: 1}},
 		{{ProductID: "hindenburg", Price: 1999, Quantity: 120}, {ProductID: "italia", Price: 250050, Quantity: 2}, {ProductID: "norge", Price: 4999, Quantity: 1}},
+		{{ProductID: longID, Price: 999999999999999999, Quantity: hangar.MaxQuantity}},
 	} {
 		created, err := s.orders.CreateOrder(t.Context(), hangar.NewOrder{Details: details})
 		if err != nil && hangar.CodeOf(err) != hangar.OutOfStock {
@@ -136,6 +137,7 @@ func TestPagesAreAccessible(t *testing.T) {
 			{"delete", "/console/products/the_odyssey", ask, ""},
 			{"delete-page", "/console/products/the_odyssey/delete", nil, ""},
 			{"missing", "/console/products/missing", nil, "404"},
+			{"long-missing", "/console/products/missing_" + longID, nil, "404"},
 		}},
 		"orders": {newFullShop, []visit{
 			{"list", "/console/orders", nil, ""},
@@ -143,6 +145,7 @@ func TestPagesAreAccessible(t *testing.T) {
 			{"none", "/console/orders?status=pending", nil, ""},
 			{"page", "/console/orders/4", nil, ""},
 			{"rejected", "/console/orders/3", nil, ""},
+			{"large", "/console/orders/5", nil, ""},
 			{"cancel", "/console/orders/4", ask, ""},
 		}},
 		"new order": {newFullShop, []visit{
