@@ -568,3 +568,37 @@ func TestPauseLasts(t *testing.T) {
 		t.Errorf("after the answer the page says %q, want that it is paused", got)
 	}
 }
+
+// onceHeldOrders do not tell their statistics while they are held up.
+type onceHeldOrders struct {
+	hangar.OrderService
+	held *atomic.Bool
+	goOn <-chan struct{}
+}
+
+func (o onceHeldOrders) OutboxStatistics(ctx context.Context) (hangar.OutboxStatistics, error) {
+	if o.held.Load() {
+		<-o.goOn
+	}
+	return o.OrderService.OutboxStatistics(context.WithoutCancel(ctx))
+}
+
+// A question that is never answered, as when the server's machine is gone, does not
+// leave the page saying that it measures.
+func TestLiveTellsThatNoAnswerComes(t *testing.T) {
+	s := newShop(t)
+	goOn := make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	var held atomic.Bool
+	s.orders = onceHeldOrders{s.orders, &held, goOn}
+	s.serve(t)
+	t.Cleanup(release) // before the server is closed, which waits for its answers
+	p := open(t, s, "/console/live")
+	p.Do(see("Measured once a second"))
+	held.Store(true)
+	p.Do(see("There is no answer at the moment"))
+	held.Store(false)
+	release()
+	p.Do(see("Measured once a second"))
+	wantComplaints(t, p, "")
+}

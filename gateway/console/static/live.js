@@ -4,6 +4,7 @@
 
 (() => {
   const every = 1000; // milliseconds between an answer and the next question
+  const patience = 10000; // milliseconds for an answer; a server that is gone never gives one
   const dashes = [[], [7, 4], [2, 3]]; // as the keys of the stylesheet
   const dashNames = ["solid", "dashed", "dotted"];
   const routeColors = ["blue", "green", "amber", "violet", "teal", "red"];
@@ -118,7 +119,7 @@
     clearTimeout(timer);
     if (paused() || document.hidden) { return; }
     try {
-      const answer = await fetch(charts.dataset.source, { headers: { Accept: "application/json" } });
+      const answer = await fetch(charts.dataset.source, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(patience) });
       if (!answer.ok) { throw new Error("status " + answer.status); }
       data = await answer.json();
       drawAll();
