@@ -166,6 +166,12 @@ func (c *console) showProduct(r *http.Request) (page, error) {
 	return view.page(), nil
 }
 
+// backToProduct leads to a product from where its forms are sent: what was refused
+// there has that URL, and is asked for again by it.
+func backToProduct(r *http.Request) (page, error) {
+	return page{redirect: productURL(r.PathValue("id"))}, nil
+}
+
 // editProduct changes what the form has, and not the stock: that is what it is
 // when the change takes effect.
 func (c *console) editProduct(r *http.Request) (page, error) {

@@ -216,6 +216,19 @@ func TestFormsStayWhereTheServiceIsLost(t *testing.T) {
 	}
 }
 
+// The page of a form that was refused has the URL that the form was sent to.
+func TestRefusedFormsLeadBack(t *testing.T) {
+	s := newShop(t)
+	s.put(t, "a b", 10)
+	for _, form := range []string{"edit", "restock"} {
+		path := "/console/products/a%20b/" + form
+		s.post(t, http.StatusBadRequest, path, url.Values{}, "Correct what is marked")
+		if r := s.do(t, "GET", path, nil); r.status != http.StatusSeeOther || r.header.Get("Location") != "/console/products/a%20b" {
+			t.Errorf("GET %s answered %d and leads to %q, want 303 and the product", path, r.status, r.header.Get("Location"))
+		}
+	}
+}
+
 func TestDeleteProduct(t *testing.T) {
 	s := newShop(t)
 	s.put(t, "a", 1200)
