@@ -10,7 +10,6 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -195,6 +194,37 @@ func TestSearchFindsWhileOneTypes(t *testing.T) {
 	wantComplaints(t, p, "")
 }
 
+// failingSearch does not find anything as long as it fails.
+type failingSearch struct {
+	hangar.ProductService
+	fails *atomic.Bool
+}
+
+func (f failingSearch) ListProducts(ctx context.Context, q hangar.ProductQuery) (hangar.Page[hangar.Product], error) {
+	if f.fails.Load() {
+		return hangar.Page[hangar.Product]{}, hangar.Errorf(hangar.Unavailable, "No answer came.")
+	}
+	return f.ProductService.ListProducts(ctx, q)
+}
+
+// What went wrong is not said any longer when the next answer came.
+func TestErrorGoesWithTheNextAnswer(t *testing.T) {
+	s := newShop(t)
+	s.put(t, "airship", 3)
+	var fails atomic.Bool
+	s.products = failingSearch{s.products, &fails}
+	s.serve(t)
+	p := open(t, s, "/console/products")
+	fails.Store(true)
+	p.Do(typed("#prefix", "a"), see("Not available at the moment"))
+	fails.Store(false)
+	p.Do(press("i"), until(`location.search === "?prefix=ai"`))
+	if browser.Run(p, chromedp.Evaluate[bool](`Boolean(document.querySelector(".problem"))`)) {
+		t.Error("the products that were found stand below an error from before")
+	}
+	wantComplaints(t, p, "503")
+}
+
 func TestOrderFormSaysWhatWasTyped(t *testing.T) {
 	s := newShop(t)
 	s.put(t, "airship", 3)
@@ -340,270 +370,4 @@ func TestWithoutScripts(t *testing.T) {
 		chromedp.Click(`nav a[href="/console/live"]`), shown("noscript .notice"),
 	)
 	s.wantStock(t, "a", 15)
-}
-
-// TestQuestionIsAskedOnce clicks again while the question is on its way. A second one
-// would ask again after it was answered.
-func TestQuestionIsAskedOnce(t *testing.T) {
-	s := newShop(t)
-	s.put(t, "a", 10)
-	p := open(t, s, "/console/products/a")
-	p.Do(chromedp.Evaluate[chromedp.Void](`{
-			const link = document.querySelector("a.danger");
-			window.asked = 0;
-			link.addEventListener("htmx:beforeSend", () => { window.asked++ });
-			link.addEventListener("htmx:xhr:loadend", () => { window.answered = true });
-			link.click();
-			link.click();
-		}`), until(`window.answered`), chromedp.WaitVisible("dialog[open] .danger"))
-	if asked := browser.Run(p, chromedp.Evaluate[int](`window.asked`)); asked != 1 {
-		t.Errorf("after two clicks the question was fetched %d times, want once", asked)
-	}
-}
-
-func TestQuestionLeavesThePageItsTitle(t *testing.T) {
-	s := newShop(t)
-	s.put(t, "a", 10)
-	order := s.order(t, "a", 1)
-	p := browser.Open(t, s.url)
-	for path, title := range map[string]string{"/console/products/a": "Title of a · hangar", fmt.Sprint("/console/orders/", order): fmt.Sprintf("Order #%d · hangar", order)} {
-		p.Do(chromedp.Navigate(s.url+path), at(path), chromedp.Click("a.danger"), chromedp.WaitVisible("dialog[open] .danger"),
-			press(kb.Escape), until(`!document.querySelector("dialog").open`))
-		if got := browser.Run(p, chromedp.Evaluate[string](`document.title`)); got != title {
-			t.Errorf("%s has the title %q after the question was put away, want %q", path, got, title)
-		}
-	}
-	wantComplaints(t, p, "")
-}
-
-// Who clicks beside the words of a question has not clicked beside the question.
-func TestQuestionStaysWhenItIsClicked(t *testing.T) {
-	s := newShop(t)
-	s.put(t, "a", 10)
-	p := open(t, s, "/console/products/a")
-	p.Do(chromedp.Click("a.danger"), chromedp.WaitVisible("dialog[open] .danger"))
-	for _, corner := range []string{"[r.left + 8, r.top + 8]", "[r.right - 8, r.bottom - 8]"} {
-		at := browser.Run(p, chromedp.Evaluate[[]float64](`((r) => `+corner+`)(document.querySelector("dialog").getBoundingClientRect())`))
-		p.Do(chromedp.MouseClickXY(at[0], at[1]))
-		if !browser.Run(p, chromedp.Evaluate[bool](`document.querySelector("dialog").open`)) {
-			t.Fatalf("a click at %s of the question puts it away", corner)
-		}
-	}
-	p.Do(chromedp.MouseClickXY(5, 400), until(`!document.querySelector("dialog").open`))
-	wantComplaints(t, p, "")
-}
-
-// A question that was answered is not asked again by the page that one comes back to.
-func TestNoQuestionOnTheWayBack(t *testing.T) {
-	s := newShop(t)
-	s.put(t, "a", 10)
-	order := fmt.Sprint("/console/orders/", s.order(t, "a", 1))
-	p := open(t, s, order)
-	p.Do(chromedp.Evaluate[chromedp.Void](`window.before = true; undefined`),
-		chromedp.Click("a.danger"), chromedp.WaitVisible("dialog[open] .danger"), chromedp.Click("dialog .danger"), see("The order was cancelled"),
-		chromedp.Evaluate[chromedp.Void](`history.back()`), until(`!document.querySelector(".notice")`), at(order))
-	if browser.Run(p, chromedp.Evaluate[bool](`document.querySelector("dialog").open`)) {
-		t.Error("back on the page, its question is asked again")
-	}
-	wantComplaints(t, p, "")
-}
-
-// heldLookups look products up when they are told to, however long that takes.
-type heldLookups struct {
-	hangar.ProductService
-	goOn <-chan struct{}
-}
-
-func (h heldLookups) Products(ctx context.Context, ids []string) ([]hangar.Product, error) {
-	<-h.goOn
-	return h.ProductService.Products(context.WithoutCancel(ctx), ids)
-}
-
-// Nothing can be typed into a form that is about to be exchanged, and so get lost.
-func TestNothingIsTypedIntoAFormThatGoes(t *testing.T) {
-	s := newShop(t)
-	s.put(t, "airship", 3)
-	goOn := make(chan struct{})
-	release := sync.OnceFunc(func() { close(goOn) })
-	s.products = heldLookups{s.products, goOn}
-	s.serve(t)
-	t.Cleanup(release) // before the server is closed, which waits for its answers
-	p := open(t, s, "/console/new-order")
-	p.Do(typed("#line-0-product", "airship"), see("Title of airship, 3 in stock"), chromedp.Click("[name=add]"),
-		until(`document.querySelector(".htmx-request")`))
-	if open := browser.Run(p, chromedp.Evaluate[string](`[...document.querySelectorAll("#order-form :is(input, button):enabled:not([type=hidden])")].map((e) => e.id || e.name || e.textContent).join()`)); open != "" {
-		t.Errorf("while a line is being added, these can be used: %s", open)
-	}
-	release()
-	p.Do(until(`document.activeElement.id === "line-1-product"`), see("Title of airship, 3 in stock"),
-		typed("#line-0-price", "1"), chromedp.Click("[value='1'][name=remove]"), until(`!document.querySelector("#line-1-product")`),
-		chromedp.Click("form .primary"), see("The order was placed."))
-	s.wantStock(t, "airship", 2)
-	wantComplaints(t, p, "")
-}
-
-// clickTwice clicks as who double-clicks everything does: the second click meets what
-// the first one brought, for which it waits.
-func clickTwice(selector, brought string) chromedp.Action[chromedp.Void] {
-	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		at, err := chromedp.Evaluate[[]float64](fmt.Sprintf(
-			`((r) => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector(%q).getBoundingClientRect())`, selector))(ctx, target)
-		if err != nil {
-			return err
-		}
-		_, err = chromedp.Steps(
-			chromedp.MouseClickXY(at[0], at[1]), until(brought), chromedp.MouseClickXY(at[0], at[1], chromedp.ClickCount(2)),
-		)(ctx, target)
-		return err
-	})
-}
-
-func TestDoubleClickRemovesOneLine(t *testing.T) {
-	s := newShop(t)
-	p := open(t, s, "/console/new-order")
-	for _, line := range []string{"#line-1-price", "#line-2-price", "#line-3-price"} {
-		p.Do(chromedp.Click("[name=add]"), chromedp.WaitVisible(line), typed(line, line[6:7]))
-	}
-	p.Do(clickTwice("[name=remove][value='1']", `!document.querySelector("#line-3-price")`),
-		chromedp.Click("[name=add]"), until(`document.activeElement.matches("#line-3-product, #line-2-product")`))
-	prices := `[...document.querySelectorAll("[name=price]")].map((e) => e.value).join()`
-	if got := browser.Run(p, chromedp.Evaluate[string](prices)); got != ",2,3," {
-		t.Errorf("the prices after a double click that removes the second line, and with a new one: %s, want ,2,3,", got)
-	}
-}
-
-// failingSearch does not find anything as long as it fails.
-type failingSearch struct {
-	hangar.ProductService
-	fails *atomic.Bool
-}
-
-func (f failingSearch) ListProducts(ctx context.Context, q hangar.ProductQuery) (hangar.Page[hangar.Product], error) {
-	if f.fails.Load() {
-		return hangar.Page[hangar.Product]{}, hangar.Errorf(hangar.Unavailable, "No answer came.")
-	}
-	return f.ProductService.ListProducts(ctx, q)
-}
-
-// What went wrong is not said any longer when the next answer came.
-func TestErrorGoesWithTheNextAnswer(t *testing.T) {
-	s := newShop(t)
-	s.put(t, "airship", 3)
-	var fails atomic.Bool
-	s.products = failingSearch{s.products, &fails}
-	s.serve(t)
-	p := open(t, s, "/console/products")
-	fails.Store(true)
-	p.Do(typed("#prefix", "a"), see("Not available at the moment"))
-	fails.Store(false)
-	p.Do(press("i"), until(`location.search === "?prefix=ai"`))
-	if browser.Run(p, chromedp.Evaluate[bool](`Boolean(document.querySelector(".problem"))`)) {
-		t.Error("the products that were found stand below an error from before")
-	}
-	wantComplaints(t, p, "503")
-}
-
-// now is the latest figure of a series as the live page has it, NaN if there is none.
-func now(series string) string {
-	return fmt.Sprintf(`Number(document.querySelector("[data-series=%s] dd").textContent.replaceAll(",", ""))`, series)
-}
-
-func TestLiveChartsMove(t *testing.T) {
-	s := newFullShop(t)
-	p := open(t, s, "/console/live")
-	painted := `[...document.querySelectorAll("canvas")].map((c) => c.toDataURL()).join()`
-	p.Do(until(now("requests")+` === 0`), chromedp.WaitVisible("canvas", chromedp.AtLeast(5)))
-	before := browser.Run(p, chromedp.Evaluate[string](painted))
-
-	ctx, stop := context.WithCancel(t.Context())
-	load := make(chan struct{})
-	go func() { // requests, of which some fail and some hold stock
-		defer close(load)
-		for i := 0; ctx.Err() == nil; i++ {
-			s.metrics.requests.WithLabelValues("/products", "GET", "200").Inc()
-			s.metrics.requests.WithLabelValues("/orders/{id}", "GET", "500").Inc()
-			s.metrics.durations.WithLabelValues("/products", "GET").Observe(0.003)
-			s.metrics.durations.WithLabelValues("/orders/{id}", "GET").Observe(0.02 + float64(i%10)/100)
-			s.placeOne(ctx)
-			time.Sleep(10 * time.Millisecond)
-		}
-	}()
-	defer func() { stop(); <-load }()
-	p.Do(
-		until(now("requests")+` > 0`), until(now("server_errors")+` > 0`), until(now("holds")+` > 0`), until(now("outbox")+` > 10`),
-		until(`document.querySelector("#routes").innerText.includes("GET /orders/{id}")`),
-		until(fmt.Sprintf(`%s !== %q`, painted, before)),
-		until(`!document.querySelector("#charts").innerText.includes("Not known")`),
-	)
-	p.Screenshot("moving")
-	p.Do(chromedp.Click("#pause"), see("Paused."))
-	p.Do(until(`document.querySelector("#pause").getAttribute("aria-pressed") === "true"`))
-	wantComplaints(t, p, "")
-}
-
-// heldOrders tell their statistics when they are told to, however long that takes.
-type heldOrders struct {
-	hangar.OrderService
-	goOn <-chan struct{}
-}
-
-func (h heldOrders) OutboxStatistics(ctx context.Context) (hangar.OutboxStatistics, error) {
-	<-h.goOn
-	return h.OrderService.OutboxStatistics(context.WithoutCancel(ctx))
-}
-
-// An answer that was asked for before the pause is shown, and does not end it.
-func TestPauseLasts(t *testing.T) {
-	s := newShop(t)
-	goOn := make(chan struct{})
-	release := sync.OnceFunc(func() { close(goOn) })
-	s.orders = heldOrders{s.orders, goOn}
-	s.serve(t)
-	t.Cleanup(release) // before the server is closed, which waits for its answers
-	p := browser.Open(t, s.url)
-	p.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error { // the page's patience is not what is tested
-		_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
-			Source: `AbortSignal.timeout = () => new AbortController().signal`,
-		})
-		return err
-	}), chromedp.Navigate(s.url+"/console/live"), at("/console/live"), chromedp.Click("#pause"), see("Paused."))
-	release()
-	p.Do(until(now("outbox") + ` === 0`))
-	if got := browser.Run(p, chromedp.Text("#live-state")); got != "Paused." {
-		t.Errorf("after the answer the page says %q, want that it is paused", got)
-	}
-}
-
-// onceHeldOrders do not tell their statistics while they are held up.
-type onceHeldOrders struct {
-	hangar.OrderService
-	held *atomic.Bool
-	goOn <-chan struct{}
-}
-
-func (o onceHeldOrders) OutboxStatistics(ctx context.Context) (hangar.OutboxStatistics, error) {
-	if o.held.Load() {
-		<-o.goOn
-	}
-	return o.OrderService.OutboxStatistics(context.WithoutCancel(ctx))
-}
-
-// A question that is never answered, as when the server's machine is gone, does not
-// leave the page saying that it measures.
-func TestLiveTellsThatNoAnswerComes(t *testing.T) {
-	s := newShop(t)
-	goOn := make(chan struct{})
-	release := sync.OnceFunc(func() { close(goOn) })
-	var held atomic.Bool
-	s.orders = onceHeldOrders{s.orders, &held, goOn}
-	s.serve(t)
-	t.Cleanup(release) // before the server is closed, which waits for its answers
-	p := open(t, s, "/console/live")
-	p.Do(see("Measured once a second"))
-	held.Store(true)
-	p.Do(see("There is no answer at the moment"))
-	held.Store(false)
-	release()
-	p.Do(see("Measured once a second"))
-	wantComplaints(t, p, "")
 }
