@@ -49,8 +49,8 @@ func NewParked(b *Broker, queue string) *Parked {
 	return p
 }
 
-// List returns the events that were parked first, at most that many, and how
-// many there are. It takes none away; but one that somebody else is looking at
+// List returns the events that were parked first, at most that many, which is 1 or
+// more, and how many there are. It takes none away; but one that somebody else is looking at
 // or putting back at the same time is missing.
 func (p *Parked) List(ctx context.Context, most int) (events []ParkedEvent, all int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.broker.patience.publish)

@@ -3,7 +3,6 @@ package console_test
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -281,11 +280,7 @@ func TestSuggestionsOfALineThatIsGone(t *testing.T) {
 	s := newShop(t)
 	s.put(t, "airship", 3)
 	s.put(t, "ballon", 4)
-	goOn := make(chan struct{})
-	release := sync.OnceFunc(func() { close(goOn) })
-	s.products = heldSuggestions{s.products, "airship", goOn}
-	s.serve(t)
-	t.Cleanup(release) // before the server is closed, which waits for its answers
+	release := s.holdUp(t, func(goOn <-chan struct{}) { s.products = heldSuggestions{s.products, "airship", goOn} })
 	p := open(t, s, "/console/new-order?product=air")
 	p.Do(chromedp.Click("[name=add]"), chromedp.WaitVisible("#line-1-product"),
 		typed("#line-1-product", "ballon"), see("Title of ballon, 4 in stock"),
@@ -315,11 +310,7 @@ func (h heldProducts) Restock(ctx context.Context, r hangar.Restock) (hangar.Res
 func TestDoubleClickAddsOnce(t *testing.T) {
 	s := newShop(t)
 	s.put(t, "a", 10)
-	goOn := make(chan struct{})
-	release := sync.OnceFunc(func() { close(goOn) })
-	s.products = heldProducts{s.products, goOn}
-	s.serve(t)
-	t.Cleanup(release) // before the server is closed, which waits for its answers
+	release := s.holdUp(t, func(goOn <-chan struct{}) { s.products = heldProducts{s.products, goOn} })
 	p := open(t, s, "/console/products/a")
 	p.Do(typed("#quantity", "5"), chromedp.Click("#stock .primary"), chromedp.DoubleClick("#stock .primary")) // that is the second click alone
 	release()

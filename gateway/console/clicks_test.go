@@ -3,7 +3,6 @@ package console_test
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -94,11 +93,7 @@ func (h heldLookups) Products(ctx context.Context, ids []string) ([]hangar.Produ
 func TestNothingIsTypedIntoAFormThatGoes(t *testing.T) {
 	s := newShop(t)
 	s.put(t, "airship", 3)
-	goOn := make(chan struct{})
-	release := sync.OnceFunc(func() { close(goOn) })
-	s.products = heldLookups{s.products, goOn}
-	s.serve(t)
-	t.Cleanup(release) // before the server is closed, which waits for its answers
+	release := s.holdUp(t, func(goOn <-chan struct{}) { s.products = heldLookups{s.products, goOn} })
 	p := open(t, s, "/console/new-order")
 	p.Do(typed("#line-0-product", "airship"), see("Title of airship, 3 in stock"), chromedp.Click("[name=add]"),
 		until(`document.querySelector(".htmx-request")`))

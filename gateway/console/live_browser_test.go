@@ -3,7 +3,6 @@ package console_test
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,25 +52,26 @@ func TestLiveChartsMove(t *testing.T) {
 	wantComplaints(t, p, "")
 }
 
-// heldOrders tell their statistics when they are told to, however long that takes.
+// heldOrders tell their statistics, while they are held up, when they are told to.
 type heldOrders struct {
 	hangar.OrderService
+	held *atomic.Bool
 	goOn <-chan struct{}
 }
 
 func (h heldOrders) OutboxStatistics(ctx context.Context) (hangar.OutboxStatistics, error) {
-	<-h.goOn
+	if h.held.Load() {
+		<-h.goOn
+	}
 	return h.OrderService.OutboxStatistics(context.WithoutCancel(ctx))
 }
 
 // An answer that was asked for before the pause is shown, and does not end it.
 func TestPauseLasts(t *testing.T) {
 	s := newShop(t)
-	goOn := make(chan struct{})
-	release := sync.OnceFunc(func() { close(goOn) })
-	s.orders = heldOrders{s.orders, goOn}
-	s.serve(t)
-	t.Cleanup(release) // before the server is closed, which waits for its answers
+	var held atomic.Bool
+	held.Store(true)
+	release := s.holdUp(t, func(goOn <-chan struct{}) { s.orders = heldOrders{s.orders, &held, goOn} })
 	p := browser.Open(t, s.url)
 	p.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error { // the page's patience is not what is tested
 		_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
@@ -86,30 +86,12 @@ func TestPauseLasts(t *testing.T) {
 	}
 }
 
-// onceHeldOrders do not tell their statistics while they are held up.
-type onceHeldOrders struct {
-	hangar.OrderService
-	held *atomic.Bool
-	goOn <-chan struct{}
-}
-
-func (o onceHeldOrders) OutboxStatistics(ctx context.Context) (hangar.OutboxStatistics, error) {
-	if o.held.Load() {
-		<-o.goOn
-	}
-	return o.OrderService.OutboxStatistics(context.WithoutCancel(ctx))
-}
-
 // A question that is never answered, as when the server's machine is gone, does not
 // leave the page saying that it measures.
 func TestLiveTellsThatNoAnswerComes(t *testing.T) {
 	s := newShop(t)
-	goOn := make(chan struct{})
-	release := sync.OnceFunc(func() { close(goOn) })
 	var held atomic.Bool
-	s.orders = onceHeldOrders{s.orders, &held, goOn}
-	s.serve(t)
-	t.Cleanup(release) // before the server is closed, which waits for its answers
+	release := s.holdUp(t, func(goOn <-chan struct{}) { s.orders = heldOrders{s.orders, &held, goOn} })
 	p := open(t, s, "/console/live")
 	p.Do(see("Measured once a second"))
 	held.Store(true)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,6 +84,18 @@ func (s *shop) serve(t *testing.T) {
 		w.Header().Set("Content-Type", "image/svg+xml")
 		_, _ = io.WriteString(w, picture)
 	})
+}
+
+// holdUp serves the shop with services that hold answers back until release is called
+// or the test ends.
+func (s *shop) holdUp(t *testing.T, wrap func(goOn <-chan struct{})) (release func()) {
+	t.Helper()
+	goOn := make(chan struct{})
+	release = sync.OnceFunc(func() { close(goOn) })
+	wrap(goOn)
+	s.serve(t)
+	t.Cleanup(release) // before the server is closed, which waits for its answers
+	return release
 }
 
 const picture = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 48"><rect width="48" height="48" fill="#7aa0d8"/>` +
