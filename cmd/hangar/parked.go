@@ -175,7 +175,10 @@ func withParked(cmd *cobra.Command, getenv func(string) string, args []string, d
 	if len(outbox) > 0 && (c.AMQP == "" || name == outboxName) {
 		return do(cmd.Context(), outbox)
 	}
-	if c.AMQP == "" || name == outboxName {
+	if name == outboxName { // which no broker has
+		return usagef("there is nothing to look into: no orders are in %s; name their database with --data or --orders-db", c.Data)
+	}
+	if c.AMQP == "" {
 		return usagef("there is nothing to look into: no orders are in %s; name their database with --data or --orders-db, "+
 			"or a message broker with --amqp", c.Data)
 	}
